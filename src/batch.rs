@@ -1,0 +1,221 @@
+//! Records sent together: their frames in one run of bytes, with their ids, and when such a run is sealed.
+//!
+//! Time is an argument. A batch that is sealed is never changed again: what is sent of it, all or a part,
+//! is a [`Batch`], a view.
+
+use std::ops::Range;
+use std::time::{Duration, Instant};
+
+use tracing::Metadata;
+
+use crate::frame::{Frame, RecordId, RecordRef, Severity};
+use crate::resource::Resource;
+
+/// Where a record's frame stands, and what the worker gave it.
+#[derive(Clone, Copy)]
+struct Entry {
+    callsite: Option<&'static Metadata<'static>>,
+    sequence: u64,
+    nanos: i64,
+    start: u32,
+    end: u32,
+}
+
+/// Frames that were collected for one destination.
+pub(crate) struct Stored {
+    entries: Vec<Entry>,
+    bytes: Vec<u8>,
+    cost: usize,
+    severities: [u32; 6],
+    opened: Instant,
+}
+
+impl Stored {
+    fn new(opened: Instant) -> Self {
+        Self { entries: Vec::new(), bytes: Vec::new(), cost: 0, severities: [0; 6], opened }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// What it holds in memory.
+    pub(crate) fn held_bytes(&self) -> usize {
+        self.bytes.capacity() + self.entries.capacity() * size_of::<Entry>()
+    }
+
+    /// How many records of each severity there are.
+    pub(crate) fn severities(&self) -> &[u32; 6] {
+        &self.severities
+    }
+
+    /// When its first record came.
+    pub(crate) fn opened(&self) -> Instant {
+        self.opened
+    }
+
+    /// The severity of the record at that place.
+    pub(crate) fn severity(&self, place: usize) -> Severity {
+        let entry = self.entries[place];
+        Severity::from_number(self.bytes[entry.start as usize + 8])
+    }
+
+    fn record(&self, place: usize, incarnation: u128) -> RecordRef<'_> {
+        let entry = &self.entries[place];
+        let bytes = &self.bytes[entry.start as usize..entry.end as usize];
+        RecordRef::new(entry.callsite, bytes, entry.nanos, RecordId { incarnation, sequence: entry.sequence })
+    }
+}
+
+/// When a batch is sealed, whichever comes first.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    /// What the payload may cost, in the backend's own units.
+    pub(crate) cost: usize,
+    pub(crate) records: usize,
+    /// Since its first record.
+    pub(crate) linger: Duration,
+}
+
+/// Collects records until a limit is reached.
+pub(crate) struct Batcher {
+    limits: Limits,
+    open: Option<Stored>,
+}
+
+impl Batcher {
+    pub(crate) fn new(limits: Limits) -> Self {
+        Self { limits, open: None }
+    }
+
+    /// Adds a record that costs `cost`; returns the batch that had to be sealed to make room for it, if any.
+    pub(crate) fn add(&mut self, frame: &Frame, id: RecordId, nanos: i64, cost: usize, now: Instant) -> Option<Stored> {
+        let full = self.open.as_ref().is_some_and(|open| {
+            open.cost + cost > self.limits.cost
+                || open.len() >= self.limits.records
+                || open.bytes.len() + frame.bytes().len() > u32::MAX as usize
+        });
+        let sealed = if full { self.open.take() } else { None };
+        let open = self.open.get_or_insert_with(|| Stored::new(now));
+        let start = open.bytes.len() as u32;
+        open.bytes.extend_from_slice(frame.bytes());
+        open.entries.push(Entry {
+            callsite: frame.callsite(),
+            sequence: id.sequence,
+            nanos,
+            start,
+            end: open.bytes.len() as u32,
+        });
+        open.cost += cost;
+        open.severities[frame.severity() as usize] += 1;
+        sealed
+    }
+
+    /// Seals the open batch if it has waited long enough.
+    pub(crate) fn tick(&mut self, now: Instant) -> Option<Stored> {
+        if now >= self.due()? { self.seal() } else { None }
+    }
+
+    /// Seals the open batch.
+    pub(crate) fn seal(&mut self) -> Option<Stored> {
+        self.open.take()
+    }
+
+    /// When the open batch has waited long enough.
+    pub(crate) fn due(&self) -> Option<Instant> {
+        self.open.as_ref().map(|open| open.opened + self.limits.linger)
+    }
+
+    /// The batch that is still open.
+    pub(crate) fn open(&self) -> Option<&Stored> {
+        self.open.as_ref()
+    }
+}
+
+/// Records that are sent together, as a backend sees them.
+#[derive(Clone, Copy)]
+pub struct Batch<'a> {
+    stored: &'a Stored,
+    places: Places<'a>,
+    incarnation: u128,
+    resource: &'a Resource,
+}
+
+/// Which records of a sealed batch.
+#[derive(Clone, Copy)]
+pub(crate) enum Places<'a> {
+    Range(usize, usize),
+    List(&'a [usize]),
+}
+
+impl<'a> Batch<'a> {
+    pub(crate) fn new(stored: &'a Stored, places: Places<'a>, incarnation: u128, resource: &'a Resource) -> Self {
+        Self { stored, places, incarnation, resource }
+    }
+
+    /// How many records there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        match self.places {
+            Places::Range(from, to) => to - from,
+            Places::List(list) => list.len(),
+        }
+    }
+
+    /// Whether there is none; a backend is never asked to encode such a batch.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// What the payload is expected to take, by [`Backend::cost`](crate::backend::Backend::cost).
+    #[must_use]
+    pub fn cost(&self) -> usize {
+        match self.stored.len() {
+            0 => 0,
+            all => self.stored.cost / all * self.len() + self.len(),
+        }
+    }
+
+    /// The records, oldest first.
+    #[must_use]
+    pub fn records(&self) -> Records<'a> {
+        let all = match self.places {
+            Places::Range(from, to) => from..to,
+            Places::List(list) => 0..list.len(),
+        };
+        Records { batch: *self, left: all }
+    }
+
+    /// Who is speaking.
+    #[must_use]
+    pub fn resource(&self) -> &'a Resource {
+        self.resource
+    }
+}
+
+/// The records of a batch.
+#[derive(Clone)]
+pub struct Records<'a> {
+    batch: Batch<'a>,
+    left: Range<usize>,
+}
+
+impl<'a> Iterator for Records<'a> {
+    type Item = RecordRef<'a>;
+
+    fn next(&mut self) -> Option<RecordRef<'a>> {
+        let next = self.left.next()?;
+        let place = match self.batch.places {
+            Places::Range(..) => next,
+            Places::List(list) => list[next],
+        };
+        Some(self.batch.stored.record(place, self.batch.incarnation))
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        self.left.size_hint()
+    }
+}
+
+impl ExactSizeIterator for Records<'_> {}

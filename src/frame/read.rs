@@ -1,0 +1,436 @@
+//! Reads frames in place. Every length is checked: what does not add up reads as absent, never as a panic.
+
+use tracing::Metadata;
+
+use super::{
+    ABSENT, FLAG_INLINE_CALLSITE, FLAG_MESSAGE_CUT, FLAG_NAMED_KEYS, FLAG_OWN, HEAD, KEY_INLINE, Severity, tag,
+};
+
+/// What tells one record from all others, the same on every attempt and after a restart.
+///
+/// # Examples
+///
+/// ```
+/// use logchute::backend::RecordId;
+///
+/// let id = RecordId { incarnation: 0xAB, sequence: 3 };
+/// assert_eq!(id.to_string(), "000000000000000000000000000000ab-0000000000000003");
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RecordId {
+    /// A random number of the process, or rather of the pipeline in it.
+    pub incarnation: u128,
+    /// Its place in the pipeline's order.
+    pub sequence: u64,
+}
+
+impl std::fmt::Display for RecordId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:032x}-{:016x}", self.incarnation, self.sequence)
+    }
+}
+
+/// The value of a field, with the type that it had in the program.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Value<'a> {
+    /// A truth value.
+    Bool(bool),
+    /// An integer that fits `i64`.
+    I64(i64),
+    /// An unsigned integer of 64 bits.
+    U64(u64),
+    /// An integer below `i64::MIN`, or a signed one above `i64::MAX`.
+    I128(i128),
+    /// An integer above `u64::MAX`.
+    U128(u128),
+    /// A floating-point number; may be NaN or infinite.
+    F64(f64),
+    /// A text, or the text form of a value that has no other.
+    Str(&'a str),
+    /// Bytes that need not be text.
+    Bytes(&'a [u8]),
+    /// A nested value, as JSON text.
+    Json(&'a str),
+    /// The message of an error; its type and causes are fields of their own, `KEY.type` and `KEY.chain`.
+    Error(&'a str),
+}
+
+/// A field: its name, its value, and the length that the value had where it was cut.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Field<'a> {
+    /// The name, at most 128 bytes.
+    pub key: &'a str,
+    /// The value.
+    pub value: Value<'a>,
+    /// Bytes of the value as it was given, where that was more than is kept.
+    pub original_len: Option<u64>,
+}
+
+/// A record, borrowed from the bytes that its calling thread wrote.
+#[derive(Clone, Copy)]
+pub struct RecordRef<'a> {
+    callsite: Option<&'static Metadata<'static>>,
+    bytes: &'a [u8],
+    nanos: i64,
+    id: RecordId,
+}
+
+impl<'a> RecordRef<'a> {
+    /// `nanos` is the time as the worker numbered it, which is the time in the bytes or slightly after.
+    #[inline]
+    pub(crate) fn new(callsite: Option<&'static Metadata<'static>>, bytes: &'a [u8], nanos: i64, id: RecordId) -> Self {
+        Self { callsite, bytes, nanos, id }
+    }
+
+    /// Nanoseconds since 1970-01-01T00:00:00Z, different for neighbours.
+    #[must_use]
+    #[inline]
+    pub fn unix_nanos(&self) -> i64 {
+        self.nanos
+    }
+
+    /// What tells it from all other records.
+    #[must_use]
+    #[inline]
+    pub fn id(&self) -> RecordId {
+        self.id
+    }
+
+    /// Its level.
+    #[must_use]
+    #[inline]
+    pub fn severity(&self) -> Severity {
+        Severity::from_number(self.byte(8))
+    }
+
+    /// Whether logchute wrote it itself, to announce a loss.
+    #[must_use]
+    pub fn is_own(&self) -> bool {
+        self.byte(9) & FLAG_OWN != 0
+    }
+
+    /// The message; empty where there is none.
+    #[must_use]
+    #[inline]
+    pub fn message(&self) -> &'a str {
+        let (at, len) = self.message_place();
+        text(self.bytes.get(at..at.saturating_add(len)).unwrap_or_default())
+    }
+
+    /// Bytes of the message as it was given, where that was more than is kept.
+    #[must_use]
+    pub fn message_original_len(&self) -> Option<u64> {
+        if self.byte(9) & FLAG_MESSAGE_CUT == 0 {
+            return None;
+        }
+        let (at, len) = self.message_place();
+        Some(Reader { bytes: self.bytes, at: at.saturating_add(len) }.u64().unwrap_or(0))
+    }
+
+    /// How many fields were left out because the record had too many, or too long ones.
+    #[must_use]
+    pub fn fields_left_out(&self) -> u16 {
+        u16::from_le_bytes([self.byte(10), self.byte(11)])
+    }
+
+    /// The name of the thread that made it.
+    #[must_use]
+    #[inline]
+    pub fn thread(&self) -> &'a str {
+        let len = usize::from(self.byte(HEAD));
+        text(self.bytes.get(HEAD + 1..HEAD + 1 + len).unwrap_or_default())
+    }
+
+    /// The target; the module path where none was given.
+    #[must_use]
+    #[inline]
+    pub fn target(&self) -> &'a str {
+        match self.callsite {
+            Some(callsite) => callsite.target(),
+            None => self.inline_callsite().0.unwrap_or_default(),
+        }
+    }
+
+    /// The module path.
+    #[must_use]
+    pub fn module(&self) -> Option<&'a str> {
+        self.callsite.map_or_else(|| self.inline_callsite().1, |callsite| callsite.module_path())
+    }
+
+    /// The source file.
+    #[must_use]
+    #[inline]
+    pub fn file(&self) -> Option<&'a str> {
+        self.callsite.map_or_else(|| self.inline_callsite().2, |callsite| callsite.file())
+    }
+
+    /// The line in the source file.
+    #[must_use]
+    #[inline]
+    pub fn line(&self) -> Option<u32> {
+        self.callsite.map_or_else(|| self.inline_callsite().3, |callsite| callsite.line())
+    }
+
+    /// A safe guess at how many bytes a text format makes of it.
+    #[inline]
+    pub(crate) fn encoded_hint(&self) -> usize {
+        let callsite = self.callsite.map_or(0, |site| site.target().len() + site.file().map_or(0, str::len));
+        self.bytes.len() * 5 / 4 + callsite + 192
+    }
+
+    /// The names of its spans, innermost first.
+    #[must_use]
+    #[inline]
+    pub fn spans(&self) -> Spans<'a> {
+        Spans { reader: Reader { bytes: self.bytes, at: self.number(20) } }
+    }
+
+    /// The fields: its own, then those of its spans from the innermost outwards, each name once.
+    ///
+    /// Where a name occurs more than once, the record's own value beats that of a span, an inner span
+    /// beats an outer one, and of two in the same place the later one stays.
+    #[must_use]
+    #[inline]
+    pub fn fields(&self) -> Fields<'a> {
+        let end = self.number(20).min(self.bytes.len());
+        let (message, len) = self.message_place();
+        let tail = if self.byte(9) & FLAG_MESSAGE_CUT == 0 { 0 } else { size_of::<u64>() };
+        let own = Entries {
+            reader: Reader { bytes: self.bytes.get(..end).unwrap_or_default(), at: self.fields_at() },
+            callsite: self.callsite,
+            message: (message, len.saturating_add(tail)),
+        };
+        let may_repeat = self.byte(9) & FLAG_NAMED_KEYS != 0;
+        Fields { own, now: own, all_spans: self.spans(), spans: self.spans(), spans_begun: 0, may_repeat }
+    }
+
+    #[inline]
+    fn byte(&self, at: usize) -> u8 {
+        self.bytes.get(at).copied().unwrap_or(0)
+    }
+
+    #[inline]
+    fn number(&self, at: usize) -> usize {
+        Reader { bytes: self.bytes, at }.u32().unwrap_or(0) as usize
+    }
+
+    #[inline]
+    fn message_place(&self) -> (usize, usize) {
+        (self.number(12), self.number(16))
+    }
+
+    #[inline]
+    fn fields_at(&self) -> usize {
+        let after_thread = HEAD + 1 + usize::from(self.byte(HEAD));
+        if self.byte(9) & FLAG_INLINE_CALLSITE == 0 { after_thread } else { self.inline_callsite().4 }
+    }
+
+    fn inline_callsite(&self) -> (Option<&'a str>, Option<&'a str>, Option<&'a str>, Option<u32>, usize) {
+        let mut reader = Reader { bytes: self.bytes, at: HEAD + 1 + usize::from(self.byte(HEAD)) };
+        let (target, module, file) = (reader.callsite_text(), reader.callsite_text(), reader.callsite_text());
+        let line = reader.u32().filter(|&line| line > 0);
+        (target, module, file, line, reader.at)
+    }
+}
+
+impl std::fmt::Debug for RecordRef<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RecordRef")
+            .field("id", &self.id)
+            .field("severity", &self.severity())
+            .field("message", &self.message())
+            .finish_non_exhaustive()
+    }
+}
+
+#[inline]
+fn text(bytes: &[u8]) -> &str {
+    std::str::from_utf8(bytes).unwrap_or_default()
+}
+
+/// Takes numbers and texts off the front; `None` once there is nothing left to take.
+#[derive(Clone, Copy)]
+struct Reader<'a> {
+    bytes: &'a [u8],
+    at: usize,
+}
+
+impl<'a> Reader<'a> {
+    #[inline]
+    fn take(&mut self, len: usize) -> Option<&'a [u8]> {
+        let end = self.at.checked_add(len)?;
+        let taken = self.bytes.get(self.at..end)?;
+        self.at = end;
+        Some(taken)
+    }
+
+    #[inline]
+    fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
+        let taken = self.bytes.get(self.at..)?.first_chunk::<N>()?;
+        self.at += N;
+        Some(*taken)
+    }
+
+    #[inline]
+    fn u8(&mut self) -> Option<u8> {
+        self.array::<1>().map(|[byte]| byte)
+    }
+
+    #[inline]
+    fn u32(&mut self) -> Option<u32> {
+        self.array().map(u32::from_le_bytes)
+    }
+
+    #[inline]
+    fn u64(&mut self) -> Option<u64> {
+        self.array().map(u64::from_le_bytes)
+    }
+
+    fn callsite_text(&mut self) -> Option<&'a str> {
+        match self.array().map(u16::from_le_bytes)? {
+            ABSENT => None,
+            len => self.take(usize::from(len)).map(text),
+        }
+    }
+}
+
+/// The fields that stand in one place, as they come.
+#[derive(Clone, Copy)]
+struct Entries<'a> {
+    reader: Reader<'a>,
+    callsite: Option<&'static Metadata<'static>>,
+    /// Where the message stands among them, and how many bytes to pass over.
+    message: (usize, usize),
+}
+
+impl<'a> Entries<'a> {
+    fn of_span(fields: &'a [u8]) -> Self {
+        Self { reader: Reader { bytes: fields, at: 0 }, callsite: None, message: (usize::MAX, 0) }
+    }
+}
+
+impl<'a> Iterator for Entries<'a> {
+    type Item = Field<'a>;
+
+    #[inline]
+    fn next(&mut self) -> Option<Field<'a>> {
+        let reader = &mut self.reader;
+        if reader.at == self.message.0 {
+            reader.at = reader.at.saturating_add(self.message.1);
+            self.message.0 = usize::MAX;
+        }
+        let key = match reader.u8()? {
+            KEY_INLINE => {
+                let len = reader.u8()?;
+                text(reader.take(usize::from(len))?)
+            }
+            index => self.callsite?.fields().iter().nth(usize::from(index))?.name(),
+        };
+        let tag = reader.u8()?;
+        let value = match tag & !tag::CUT {
+            tag::FALSE => Value::Bool(false),
+            tag::TRUE => Value::Bool(true),
+            tag::I64 => Value::I64(i64::from_le_bytes(reader.array()?)),
+            tag::U64 => Value::U64(u64::from_le_bytes(reader.array()?)),
+            tag::I128 => Value::I128(i128::from_le_bytes(reader.array()?)),
+            tag::U128 => Value::U128(u128::from_le_bytes(reader.array()?)),
+            tag::F64 => Value::F64(f64::from_le_bytes(reader.array()?)),
+            kind => {
+                let len = reader.u32()? as usize;
+                let bytes = reader.take(len)?;
+                match kind {
+                    tag::STR => Value::Str(text(bytes)),
+                    tag::BYTES => Value::Bytes(bytes),
+                    tag::JSON => Value::Json(text(bytes)),
+                    tag::ERROR => Value::Error(text(bytes)),
+                    _ => return None,
+                }
+            }
+        };
+        let original_len = if tag & tag::CUT == 0 { None } else { Some(reader.u64()?) };
+        Some(Field { key, value, original_len })
+    }
+}
+
+/// As many of these fields as are within `most` and `room` bytes: their number and their bytes.
+pub(super) fn fields_prefix(fields: &[u8], most: usize, room: usize) -> (usize, &[u8]) {
+    let mut entries = Entries::of_span(fields);
+    let (mut count, mut end) = (0, 0);
+    while count < most && entries.next().is_some() && entries.reader.at <= room {
+        (count, end) = (count + 1, entries.reader.at);
+    }
+    (count, &fields[..end])
+}
+
+/// The names of a record's spans, innermost first.
+#[derive(Clone, Copy)]
+pub struct Spans<'a> {
+    reader: Reader<'a>,
+}
+
+impl<'a> Spans<'a> {
+    fn next_with_fields(&mut self) -> Option<(&'a str, &'a [u8])> {
+        let len = self.reader.u8()?;
+        let name = text(self.reader.take(usize::from(len))?);
+        let len = self.reader.u32()? as usize;
+        Some((name, self.reader.take(len)?))
+    }
+}
+
+impl<'a> Iterator for Spans<'a> {
+    type Item = &'a str;
+
+    #[inline]
+    fn next(&mut self) -> Option<&'a str> {
+        self.next_with_fields().map(|(name, _)| name)
+    }
+}
+
+/// The fields of a record; see [`RecordRef::fields`].
+#[derive(Clone, Copy)]
+pub struct Fields<'a> {
+    own: Entries<'a>,
+    now: Entries<'a>,
+    all_spans: Spans<'a>,
+    spans: Spans<'a>,
+    /// 0 while `now` are the record's own fields, then the position of the span whose fields they are.
+    spans_begun: usize,
+    may_repeat: bool,
+}
+
+impl Fields<'_> {
+    /// Whether another field of the same name takes the place of this one, which is the last that `now` gave.
+    fn is_replaced(&self, key: &str) -> bool {
+        let later_here = || self.now.into_iter().any(|field| field.key == key);
+        if self.spans_begun == 0 {
+            return self.may_repeat && later_here();
+        }
+        let mut inner_spans = self.all_spans;
+        self.own.into_iter().any(|field| field.key == key)
+            || (1..self.spans_begun).any(|_| {
+                inner_spans.next_with_fields().is_some_and(|(_, fields)| Entries::of_span(fields).any(|f| f.key == key))
+            })
+            || later_here()
+    }
+}
+
+impl<'a> Iterator for Fields<'a> {
+    type Item = Field<'a>;
+
+    #[inline]
+    fn next(&mut self) -> Option<Field<'a>> {
+        loop {
+            match self.now.next() {
+                Some(field) if !self.is_replaced(field.key) => return Some(field),
+                Some(_) => {}
+                None => {
+                    let (_, fields) = self.spans.next_with_fields()?;
+                    self.now = Entries::of_span(fields);
+                    self.spans_begun += 1;
+                }
+            }
+        }
+    }
+}

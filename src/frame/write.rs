@@ -1,0 +1,590 @@
+//! Writes frames: the only place that knows the layout from the writing side.
+
+use std::cell::Cell;
+use std::error::Error;
+use std::fmt::{self, Write as _};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use tracing::Metadata;
+
+use super::limits::{CharBoundary as _, cut_key};
+use super::read::fields_prefix;
+use super::{
+    ABSENT, CUT_MARK, Callsite, FIELDS_MAX, FLAG_INLINE_CALLSITE, FLAG_MESSAGE_CUT, FLAG_NAMED_KEYS, FLAG_OWN,
+    FRAME_MAX, HEAD, KEY_INLINE, KEY_MAX, Severity, VALUE_MAX, cut_nesting, tag, thread,
+};
+
+/// Bytes of a frame that travel inside its queue slot; a longer frame travels in one box.
+const INLINE: usize = 231;
+
+/// A scratch above this size is given back to the allocator instead of being kept by its thread.
+const SCRATCH_MAX: usize = 64 * 1024;
+
+thread_local! {
+    static SCRATCH: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
+
+/// A record on its way through the queue: 256 bytes, plus one box where it is long.
+pub(crate) struct Frame {
+    callsite: Option<&'static Metadata<'static>>,
+    boxed: Option<Box<[u8]>>,
+    len: u8,
+    inline: [u8; INLINE],
+}
+
+const _: () = assert!(size_of::<Frame>() == 256);
+
+impl Frame {
+    #[inline]
+    pub(crate) fn callsite(&self) -> Option<&'static Metadata<'static>> {
+        self.callsite
+    }
+
+    #[inline]
+    pub(crate) fn bytes(&self) -> &[u8] {
+        match &self.boxed {
+            Some(boxed) => boxed,
+            None => &self.inline[..usize::from(self.len)],
+        }
+    }
+
+    /// Bytes outside the slot.
+    #[inline]
+    pub(crate) fn boxed_bytes(&self) -> usize {
+        self.boxed.as_ref().map_or(0, |boxed| boxed.len())
+    }
+
+    #[inline]
+    pub(crate) fn severity(&self) -> Severity {
+        Severity::from_number(self.bytes().get(8).copied().unwrap_or(0))
+    }
+
+    /// Nanoseconds since the epoch at which it was made.
+    #[inline]
+    pub(crate) fn nanos(&self) -> i64 {
+        self.bytes().first_chunk().map_or(0, |bytes| i64::from_le_bytes(*bytes))
+    }
+}
+
+/// Where encoded bytes go.
+pub(crate) trait Sink {
+    fn put(&mut self, bytes: &[u8]);
+    fn len(&self) -> usize;
+    fn bytes(&self) -> &[u8];
+    /// Overwrites bytes that were put before.
+    fn patch(&mut self, at: usize, bytes: &[u8]);
+    /// Takes back all from `len` on.
+    fn truncate(&mut self, len: usize);
+}
+
+impl Sink for Vec<u8> {
+    fn put(&mut self, bytes: &[u8]) {
+        self.extend_from_slice(bytes);
+    }
+    fn len(&self) -> usize {
+        self.len()
+    }
+    fn bytes(&self) -> &[u8] {
+        self
+    }
+    fn patch(&mut self, at: usize, bytes: &[u8]) {
+        if let Some(there) = self.get_mut(at..at + bytes.len()) {
+            there.copy_from_slice(bytes);
+        }
+    }
+    fn truncate(&mut self, len: usize) {
+        self.truncate(len);
+    }
+}
+
+/// First the slot, and once that is full this thread's scratch.
+pub(crate) struct Slot {
+    frame: Frame,
+    len: usize,
+    /// In use once it is not empty.
+    spill: Vec<u8>,
+}
+
+impl Slot {
+    #[cold]
+    fn spill(&mut self, bytes: &[u8]) {
+        if self.spill.is_empty() {
+            // In a destructor of another thread-local the scratch may be gone: then a fresh one serves.
+            self.spill = SCRATCH.try_with(Cell::take).unwrap_or_default();
+            self.spill.clear();
+            self.spill.extend_from_slice(&self.frame.inline[..self.len]);
+        }
+        self.spill.extend_from_slice(bytes);
+    }
+}
+
+impl Sink for Slot {
+    #[inline]
+    fn put(&mut self, bytes: &[u8]) {
+        let end = self.len + bytes.len();
+        if self.spill.is_empty() && end <= INLINE {
+            self.frame.inline[self.len..end].copy_from_slice(bytes);
+        } else {
+            self.spill(bytes);
+        }
+        self.len = end;
+    }
+
+    #[inline]
+    fn len(&self) -> usize {
+        self.len
+    }
+
+    fn bytes(&self) -> &[u8] {
+        if self.spill.is_empty() { &self.frame.inline[..self.len] } else { &self.spill }
+    }
+
+    #[inline]
+    fn patch(&mut self, at: usize, bytes: &[u8]) {
+        let all = if self.spill.is_empty() { &mut self.frame.inline[..] } else { &mut self.spill[..] };
+        if let Some(there) = all.get_mut(at..at + bytes.len()) {
+            there.copy_from_slice(bytes);
+        }
+    }
+
+    fn truncate(&mut self, len: usize) {
+        // The head is always there, so a spill that is in use never becomes empty.
+        self.spill.truncate(len);
+        self.len = len;
+    }
+}
+
+/// A key: its place in the callsite's field names, where it has one, and its name.
+#[derive(Clone, Copy)]
+pub(crate) struct Key<'a> {
+    pub(crate) index: Option<u8>,
+    pub(crate) name: &'a str,
+}
+
+impl<'a> Key<'a> {
+    pub(crate) fn named(name: &'a str) -> Self {
+        Self { index: None, name }
+    }
+}
+
+/// Writes fields one after the other; what exceeds a limit is cut or left out, and said to be so.
+pub(crate) struct FieldsWriter<S> {
+    sink: S,
+    fields: usize,
+    left_out: u16,
+    named_keys: bool,
+}
+
+impl FieldsWriter<Vec<u8>> {
+    /// For the fields of a span.
+    pub(crate) fn for_span() -> Self {
+        Self { sink: Vec::new(), fields: 0, left_out: 0, named_keys: false }
+    }
+
+    /// How many fields there are, and their bytes.
+    pub(crate) fn into_parts(self) -> (usize, Vec<u8>) {
+        (self.fields, self.sink)
+    }
+}
+
+impl<S: Sink> FieldsWriter<S> {
+    /// Writes a field of fixed length: the key, then `value`, which begins with its tag.
+    #[inline]
+    fn fixed<const N: usize>(&mut self, key: Key<'_>, value: [u8; N]) {
+        if self.begin(N) {
+            self.key(key);
+            self.sink.put(&value);
+        }
+    }
+
+    #[inline]
+    fn begin(&mut self, room: usize) -> bool {
+        // A key and the lengths take less than twice its limit.
+        let fits = self.fields < FIELDS_MAX && self.sink.len() + room + 2 * KEY_MAX <= FRAME_MAX;
+        if fits {
+            self.fields += 1;
+        } else {
+            self.left_out = self.left_out.saturating_add(1);
+        }
+        fits
+    }
+
+    #[inline]
+    fn key(&mut self, key: Key<'_>) {
+        match key.index {
+            Some(index) => self.sink.put(&[index]),
+            None => self.named_key(key.name),
+        }
+    }
+
+    fn named_key(&mut self, name: &str) {
+        self.named_keys = true;
+        let mut shorter = String::new();
+        let name = if name.len() > KEY_MAX {
+            cut_key(name, &mut shorter);
+            &shorter
+        } else {
+            name
+        };
+        self.sink.put(&[KEY_INLINE, name.len() as u8]);
+        self.sink.put(name.as_bytes());
+    }
+
+    #[inline]
+    pub(crate) fn bool(&mut self, key: Key<'_>, value: bool) {
+        self.fixed(key, [if value { tag::TRUE } else { tag::FALSE }]);
+    }
+
+    #[inline]
+    pub(crate) fn i64(&mut self, key: Key<'_>, value: i64) {
+        self.fixed(key, tagged::<9>(tag::I64, &value.to_le_bytes()));
+    }
+
+    #[inline]
+    pub(crate) fn u64(&mut self, key: Key<'_>, value: u64) {
+        self.fixed(key, tagged::<9>(tag::U64, &value.to_le_bytes()));
+    }
+
+    #[inline]
+    pub(crate) fn f64(&mut self, key: Key<'_>, value: f64) {
+        self.fixed(key, tagged::<9>(tag::F64, &value.to_le_bytes()));
+    }
+
+    pub(crate) fn i128(&mut self, key: Key<'_>, value: i128) {
+        match i64::try_from(value) {
+            Ok(value) => self.i64(key, value),
+            Err(_) => self.fixed(key, tagged::<17>(tag::I128, &value.to_le_bytes())),
+        }
+    }
+
+    pub(crate) fn u128(&mut self, key: Key<'_>, value: u128) {
+        match u64::try_from(value) {
+            Ok(value) => self.u64(key, value),
+            Err(_) => self.fixed(key, tagged::<17>(tag::U128, &value.to_le_bytes())),
+        }
+    }
+
+    #[inline]
+    pub(crate) fn str(&mut self, key: Key<'_>, value: &str) {
+        if value.len() <= 4096 && self.begin(value.len()) {
+            self.key(key);
+            let len = (value.len() as u32).to_le_bytes();
+            self.sink.put(&[tag::STR, len[0], len[1], len[2], len[3]]);
+            self.sink.put(value.as_bytes());
+        } else if value.len() > 4096 {
+            self.text(key, tag::STR, |out| out.write_str(value));
+        }
+    }
+
+    /// Formats a value in place. A formatter that panics leaves `<panicked: MESSAGE>`.
+    pub(crate) fn fmt(&mut self, key: Key<'_>, value: fmt::Arguments<'_>) {
+        self.text(key, tag::STR, |out| guarded(out, value));
+    }
+
+    /// Bytes that need not be text.
+    pub(crate) fn bytes(&mut self, key: Key<'_>, value: &[u8]) {
+        // Stores get them as base64, which is a third longer.
+        let limit = (VALUE_MAX / 4 * 3).min(FRAME_MAX.saturating_sub(self.sink.len() + 4 * KEY_MAX));
+        if !self.begin(value.len().min(limit)) {
+            return;
+        }
+        self.key(key);
+        let kept = &value[..value.len().min(limit)];
+        self.sink.put(&[tag::BYTES | if kept.len() < value.len() { tag::CUT } else { 0 }]);
+        self.sink.put(&(kept.len() as u32).to_le_bytes());
+        self.sink.put(kept);
+        if kept.len() < value.len() {
+            self.sink.put(&(value.len() as u64).to_le_bytes());
+        }
+    }
+
+    /// A nested value as JSON text. Where it is too long it becomes a text that is cut.
+    pub(crate) fn json(&mut self, key: Key<'_>, json: &str) {
+        let cut = cut_nesting(json);
+        let json = cut.as_deref().unwrap_or(json);
+        let fits = json.len() <= VALUE_MAX && self.sink.len() + json.len() + 4 * KEY_MAX <= FRAME_MAX;
+        self.text(key, if fits { tag::JSON } else { tag::STR }, |out| out.write_str(json));
+    }
+
+    /// An error: its message under `key`, its type under `key.type`, its causes under `key.chain`.
+    pub(crate) fn error(&mut self, key: Key<'_>, error: &(dyn Error + 'static)) {
+        self.text(key, tag::ERROR, |out| guarded(out, format_args!("{error}")));
+        let mut kind = LeadingIdentifier::default();
+        let _ = catch_unwind(AssertUnwindSafe(|| write!(kind, "{error:?}")));
+        let mut name = format!("{}.type", key.name);
+        if !kind.name.is_empty() {
+            self.str(Key::named(&name), &kind.name);
+        }
+        let mut chain = Vec::new();
+        let mut next = error.source();
+        while let Some(cause) = next.filter(|_| chain.len() < super::limits::DEPTH_MAX) {
+            let mut text = String::new();
+            guarded_text(&mut text, format_args!("{cause}"));
+            chain.push(serde_json::Value::String(text));
+            next = cause.source();
+        }
+        if !chain.is_empty() {
+            name.truncate(key.name.len());
+            name.push_str(".chain");
+            self.json(Key::named(&name), &serde_json::Value::Array(chain).to_string());
+        }
+    }
+
+    fn text(&mut self, key: Key<'_>, tag: u8, write: impl FnOnce(&mut Text<'_, S>) -> fmt::Result) {
+        if !self.begin(CUT_MARK.len()) {
+            return;
+        }
+        self.key(key);
+        let head = self.sink.len();
+        self.sink.put(&[tag, 0, 0, 0, 0]);
+        let mut out = Text::new(&mut self.sink);
+        let _ = write(&mut out);
+        let (kept, original) = (out.kept, out.original());
+        self.sink.patch(head + 1, &(kept as u32).to_le_bytes());
+        if let Some(original) = original {
+            self.sink.patch(head, &[tag | tag::CUT]);
+            self.sink.put(&(original as u64).to_le_bytes());
+        }
+    }
+}
+
+#[inline]
+fn tagged<const N: usize>(tag: u8, value: &[u8]) -> [u8; N] {
+    let mut all = [tag; N];
+    all[1..].copy_from_slice(value);
+    all
+}
+
+/// Formats; where the formatter panics, what it wrote is replaced by a mark with the panic's message.
+fn guarded<S: Sink>(out: &mut Text<'_, S>, value: fmt::Arguments<'_>) -> fmt::Result {
+    match catch_unwind(AssertUnwindSafe(|| out.write_fmt(value))) {
+        Ok(done) => done,
+        Err(panic) => {
+            out.restart();
+            write!(out, "<panicked: {}>", panic_message(panic.as_ref()))
+        }
+    }
+}
+
+fn guarded_text(out: &mut String, value: fmt::Arguments<'_>) {
+    if let Err(panic) = catch_unwind(AssertUnwindSafe(|| out.write_fmt(value))) {
+        out.clear();
+        let _ = write!(out, "<panicked: {}>", panic_message(panic.as_ref()));
+    }
+}
+
+/// The text of a panic, where it has one.
+pub(crate) fn panic_message(panic: &(dyn std::any::Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&'static str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message")
+}
+
+/// A text under way: counts all of it, keeps what fits and ends it with a mark where it did not.
+struct Text<'s, S> {
+    sink: &'s mut S,
+    start: usize,
+    room: usize,
+    kept: usize,
+    total: usize,
+    full: bool,
+}
+
+impl<'s, S: Sink> Text<'s, S> {
+    fn new(sink: &'s mut S) -> Self {
+        let start = sink.len();
+        // Eight bytes for the original length follow.
+        let room = VALUE_MAX.min(FRAME_MAX.saturating_sub(start + 8)).max(CUT_MARK.len());
+        Self { sink, start, room, kept: 0, total: 0, full: false }
+    }
+
+    fn original(&self) -> Option<usize> {
+        self.full.then_some(self.total)
+    }
+
+    fn restart(&mut self) {
+        self.sink.truncate(self.start);
+        (self.kept, self.total, self.full) = (0, 0, false);
+    }
+
+    #[cold]
+    fn fill(&mut self, text: &str) {
+        self.full = true;
+        let room = self.room - CUT_MARK.len();
+        if self.kept > room {
+            let kept = &self.sink.bytes()[self.start..];
+            let is_boundary = |at: &usize| kept[*at] & 0xC0 != 0x80;
+            self.kept = (0..=room).rev().find(is_boundary).unwrap_or(0);
+            self.sink.truncate(self.start + self.kept);
+        } else {
+            let more = &text[..text.floor_char_boundary_at(room - self.kept)];
+            self.sink.put(more.as_bytes());
+            self.kept += more.len();
+        }
+        self.sink.put(CUT_MARK.as_bytes());
+        self.kept += CUT_MARK.len();
+    }
+}
+
+impl<S: Sink> fmt::Write for Text<'_, S> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.total += text.len();
+        if self.full {
+        } else if self.kept + text.len() <= self.room {
+            self.sink.put(text.as_bytes());
+            self.kept += text.len();
+        } else {
+            self.fill(text);
+        }
+        Ok(())
+    }
+}
+
+/// Takes the identifier with which a `Debug` form begins (`ParseIntError { kind: … }`), and then stops it.
+#[derive(Default)]
+struct LeadingIdentifier {
+    name: String,
+}
+
+impl fmt::Write for LeadingIdentifier {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        for char in text.chars() {
+            let part_of_it =
+                char == '_' || if self.name.is_empty() { char.is_alphabetic() } else { char.is_alphanumeric() };
+            if !part_of_it || self.name.len() >= KEY_MAX {
+                return Err(fmt::Error);
+            }
+            self.name.push(char);
+        }
+        Ok(())
+    }
+}
+
+/// Writes one frame: callsite and head, then the message and fields in any order, then spans.
+pub(crate) struct Writer {
+    pub(crate) fields: FieldsWriter<Slot>,
+    flags: u8,
+    message: (usize, usize),
+    spans_at: usize,
+}
+
+impl Writer {
+    /// `nanos` since the epoch.
+    #[inline]
+    pub(crate) fn new(callsite: Callsite<'_>, severity: Severity, nanos: i64) -> Self {
+        let (reference, flags) = match callsite {
+            Callsite::Static(metadata) => (Some(metadata), 0),
+            Callsite::Inline { .. } => (None, FLAG_INLINE_CALLSITE),
+        };
+        let frame = Frame { callsite: reference, boxed: None, len: 0, inline: [0; INLINE] };
+        let mut sink = Slot { frame, len: HEAD, spill: Vec::new() };
+        sink.frame.inline[..8].copy_from_slice(&nanos.to_le_bytes());
+        sink.frame.inline[8] = severity as u8;
+        thread::with_name(|name| {
+            sink.put(&[name.len() as u8]);
+            sink.put(name);
+        });
+        if let Callsite::Inline { target, module, file, line } = callsite {
+            for text in [Some(target), module, file] {
+                let Some(text) = text else {
+                    sink.put(&ABSENT.to_le_bytes());
+                    continue;
+                };
+                let text = &text[..text.floor_char_boundary_at(CALLSITE_TEXT_MAX)];
+                sink.put(&(text.len() as u16).to_le_bytes());
+                sink.put(text.as_bytes());
+            }
+            sink.put(&line.unwrap_or(0).to_le_bytes());
+        }
+        Self {
+            fields: FieldsWriter { sink, fields: 0, left_out: 0, named_keys: false },
+            flags,
+            message: (0, 0),
+            spans_at: 0,
+        }
+    }
+
+    /// Marks a record that logchute wrote itself.
+    pub(crate) fn own(&mut self) {
+        self.flags |= FLAG_OWN;
+    }
+
+    /// The message, formatted in place; a second one is left out.
+    #[inline]
+    pub(crate) fn message(&mut self, text: fmt::Arguments<'_>) {
+        if self.message.0 != 0 {
+            return;
+        }
+        let sink = &mut self.fields.sink;
+        let start = sink.len();
+        match text.as_str() {
+            Some(text) if text.len() <= 4096 => {
+                sink.put(text.as_bytes());
+                self.message = (start, text.len());
+            }
+            _ => self.message_formatted(text),
+        }
+    }
+
+    fn message_formatted(&mut self, text: fmt::Arguments<'_>) {
+        let sink = &mut self.fields.sink;
+        let start = sink.len();
+        let mut out = Text::new(sink);
+        let _ = guarded(&mut out, text);
+        let (kept, original) = (out.kept, out.original());
+        self.message = (start, kept);
+        if let Some(original) = original {
+            self.flags |= FLAG_MESSAGE_CUT;
+            sink.put(&(original as u64).to_le_bytes());
+        }
+    }
+
+    /// Appends the fields of a span; called from the innermost span outwards, after the last field.
+    #[inline]
+    pub(crate) fn span(&mut self, name: &str, count: usize, fields: &[u8]) {
+        let writer = &mut self.fields;
+        if self.spans_at == 0 {
+            self.spans_at = writer.sink.len();
+        }
+        let name = &name[..name.floor_char_boundary_at(255)];
+        let room = FRAME_MAX.saturating_sub(writer.sink.len() + name.len() + 5);
+        let (kept, fields) = if writer.fields + count <= FIELDS_MAX && fields.len() <= room {
+            (count, fields)
+        } else {
+            fields_prefix(fields, FIELDS_MAX - writer.fields.min(FIELDS_MAX), room)
+        };
+        writer.fields += kept;
+        writer.left_out = writer.left_out.saturating_add((count - kept.min(count)) as u16);
+        writer.sink.put(&[name.len() as u8]);
+        writer.sink.put(name.as_bytes());
+        writer.sink.put(&(fields.len() as u32).to_le_bytes());
+        writer.sink.put(fields);
+    }
+
+    /// The frame, complete.
+    #[inline]
+    pub(crate) fn finish(mut self) -> Frame {
+        let writer = &mut self.fields;
+        let end = writer.sink.len();
+        let mut head = [0; HEAD - 9];
+        head[0] = self.flags | if writer.named_keys { FLAG_NAMED_KEYS } else { 0 };
+        head[1..3].copy_from_slice(&writer.left_out.to_le_bytes());
+        head[3..7].copy_from_slice(&(self.message.0 as u32).to_le_bytes());
+        head[7..11].copy_from_slice(&(self.message.1 as u32).to_le_bytes());
+        let spans_at = if self.spans_at == 0 { end } else { self.spans_at };
+        head[11..15].copy_from_slice(&(spans_at as u32).to_le_bytes());
+        writer.sink.patch(9, &head);
+        let Slot { mut frame, spill, .. } = self.fields.sink;
+        if spill.is_empty() {
+            frame.len = end as u8;
+        } else {
+            frame.boxed = Some(spill.as_slice().into());
+            if spill.capacity() <= SCRATCH_MAX {
+                let _ = SCRATCH.try_with(|cell| cell.set(spill));
+            }
+        }
+        frame
+    }
+}
+
+/// A callsite's target, module or file is cut to this many bytes.
+const CALLSITE_TEXT_MAX: usize = 4096;
