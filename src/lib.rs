@@ -1,13 +1,15 @@
 //! logchute
-#![cfg_attr(test, allow(clippy::unwrap_used))]
 #![forbid(unsafe_code)]
 pub mod backend;
 mod batch;
+mod config;
 mod error;
 mod frame;
 mod ledger;
 mod mute;
 mod resource;
+mod tee;
+pub use config::{BacklogOverflow, Compression, Destination, Overflow};
 pub use error::Error;
 pub use frame::Severity;
 pub use ledger::{DestinationLedger, Ledger, Losses, Reason, Report};
