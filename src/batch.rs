@@ -44,6 +44,12 @@ impl Stored {
         self.bytes.capacity() + self.entries.capacity() * size_of::<Entry>()
     }
 
+    /// Gives back what was reserved and is not used, as it may be held for long.
+    pub(crate) fn shrink(&mut self) {
+        self.bytes.shrink_to_fit();
+        self.entries.shrink_to_fit();
+    }
+
     /// How many records of each severity there are.
     pub(crate) fn severities(&self) -> &[u32; 6] {
         &self.severities

@@ -26,9 +26,10 @@ mod write;
 
 pub(crate) use callsite::Callsite;
 use limits::{CUT_MARK, FIELDS_MAX, FRAME_MAX, KEY_MAX, VALUE_MAX, cut_nesting};
+pub(crate) use read::fields_without;
 pub use read::{Field, Fields, RecordId, RecordRef, Spans, Value};
 pub use severity::Severity;
-pub(crate) use write::{FieldsWriter, Frame, Key, Writer, panic_message};
+pub(crate) use write::{FieldsWriter, Frame, Key, Sink, Slot, Writer, note_json, panic_message};
 
 /// Bytes of the fixed head.
 const HEAD: usize = 24;

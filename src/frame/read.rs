@@ -364,6 +364,22 @@ pub(super) fn fields_prefix(fields: &[u8], most: usize, room: usize) -> (usize, 
     (count, &fields[..end])
 }
 
+/// The fields of `old` whose keys do not occur in `new`: their number and their bytes.
+pub(crate) fn fields_without(old: &[u8], new: &[u8]) -> (usize, Vec<u8>) {
+    let mut kept = Vec::with_capacity(old.len() + new.len());
+    let (mut count, mut start) = (0, 0);
+    let mut entries = Entries::of_span(old);
+    while let Some(field) = entries.next() {
+        let end = entries.reader.at;
+        if !Entries::of_span(new).any(|other| other.key == field.key) {
+            kept.extend_from_slice(&old[start..end]);
+            count += 1;
+        }
+        start = end;
+    }
+    (count, kept)
+}
+
 /// The names of a record's spans, innermost first.
 #[derive(Clone, Copy)]
 pub struct Spans<'a> {

@@ -66,6 +66,16 @@ impl Frame {
     }
 }
 
+thread_local! {
+    /// Bytes that [`Json`](crate::Json) wrote when it was last formatted on this thread.
+    static JSON_WRITTEN: Cell<usize> = const { Cell::new(0) };
+}
+
+/// Notes that a formatter wrote nested JSON of that length.
+pub(crate) fn note_json(len: usize) {
+    JSON_WRITTEN.set(len);
+}
+
 /// Where encoded bytes go.
 pub(crate) trait Sink {
     fn put(&mut self, bytes: &[u8]);
@@ -173,12 +183,14 @@ pub(crate) struct FieldsWriter<S> {
     fields: usize,
     left_out: u16,
     named_keys: bool,
+    message: (usize, usize),
+    message_cut: bool,
 }
 
 impl FieldsWriter<Vec<u8>> {
     /// For the fields of a span.
     pub(crate) fn for_span() -> Self {
-        Self { sink: Vec::new(), fields: 0, left_out: 0, named_keys: false }
+        Self::over(Vec::new())
     }
 
     /// How many fields there are, and their bytes.
@@ -188,6 +200,11 @@ impl FieldsWriter<Vec<u8>> {
 }
 
 impl<S: Sink> FieldsWriter<S> {
+    #[inline]
+    fn over(sink: S) -> Self {
+        Self { sink, fields: 0, left_out: 0, named_keys: false, message: (0, 0), message_cut: false }
+    }
+
     /// Writes a field of fixed length: the key, then `value`, which begins with its tag.
     #[inline]
     fn fixed<const N: usize>(&mut self, key: Key<'_>, value: [u8; N]) {
@@ -277,8 +294,31 @@ impl<S: Sink> FieldsWriter<S> {
     }
 
     /// Formats a value in place. A formatter that panics leaves `<panicked: MESSAGE>`.
+    ///
+    /// Where all that the formatter wrote is one [`Json`](crate::Json), the value is nested, not a text.
     pub(crate) fn fmt(&mut self, key: Key<'_>, value: fmt::Arguments<'_>) {
+        JSON_WRITTEN.set(0);
+        let start = self.sink.len();
         self.text(key, tag::STR, |out| guarded(out, value));
+        let json = JSON_WRITTEN.replace(0);
+        if json > 0 {
+            self.make_json(key, start, json);
+        }
+    }
+
+    #[cold]
+    fn make_json(&mut self, key: Key<'_>, start: usize, len: usize) {
+        let written = &self.sink.bytes()[start..];
+        // Key, tag and length stand before the text; a text that was cut has its original length behind it.
+        let Some(text) = written.len().checked_sub(len).map(|at| &written[at..]) else { return };
+        let length_before = written.len().checked_sub(len + 4).and_then(|at| written[at..].first_chunk());
+        if length_before != Some(&(len as u32).to_le_bytes()) {
+            return;
+        }
+        let text = String::from_utf8_lossy(text).into_owned();
+        self.sink.truncate(start);
+        self.fields -= 1;
+        self.json(key, &text);
     }
 
     /// Bytes that need not be text.
@@ -327,6 +367,36 @@ impl<S: Sink> FieldsWriter<S> {
             name.truncate(key.name.len());
             name.push_str(".chain");
             self.json(Key::named(&name), &serde_json::Value::Array(chain).to_string());
+        }
+    }
+
+    /// The message, formatted in place; a second one is left out.
+    #[inline]
+    pub(crate) fn message(&mut self, text: fmt::Arguments<'_>) {
+        match text.as_str() {
+            Some(text) => self.message_str(text),
+            None if self.message.0 == 0 => self.message_with(|out| guarded(out, text)),
+            None => {}
+        }
+    }
+
+    /// The message as it is; a second one is left out.
+    #[inline]
+    pub(crate) fn message_str(&mut self, text: &str) {
+        if self.message.0 == 0 {
+            self.message_with(|out| out.write_str(text));
+        }
+    }
+
+    #[inline]
+    fn message_with(&mut self, write: impl FnOnce(&mut Text<'_, S>) -> fmt::Result) {
+        let start = self.sink.len();
+        let mut out = Text::new(&mut self.sink);
+        let _ = write(&mut out);
+        self.message = (start, out.kept);
+        if let Some(original) = out.original() {
+            self.message_cut = true;
+            self.sink.put(&(original as u64).to_le_bytes());
         }
     }
 
@@ -463,7 +533,6 @@ impl fmt::Write for LeadingIdentifier {
 pub(crate) struct Writer {
     pub(crate) fields: FieldsWriter<Slot>,
     flags: u8,
-    message: (usize, usize),
     spans_at: usize,
 }
 
@@ -508,36 +577,6 @@ impl Writer {
         self.flags |= FLAG_OWN;
     }
 
-    /// The message, formatted in place; a second one is left out.
-    #[inline]
-    pub(crate) fn message(&mut self, text: fmt::Arguments<'_>) {
-        if self.message.0 != 0 {
-            return;
-        }
-        let sink = &mut self.fields.sink;
-        let start = sink.len();
-        match text.as_str() {
-            Some(text) if text.len() <= 4096 => {
-                sink.put(text.as_bytes());
-                self.message = (start, text.len());
-            }
-            _ => self.message_formatted(text),
-        }
-    }
-
-    fn message_formatted(&mut self, text: fmt::Arguments<'_>) {
-        let sink = &mut self.fields.sink;
-        let start = sink.len();
-        let mut out = Text::new(sink);
-        let _ = guarded(&mut out, text);
-        let (kept, original) = (out.kept, out.original());
-        self.message = (start, kept);
-        if let Some(original) = original {
-            self.flags |= FLAG_MESSAGE_CUT;
-            sink.put(&(original as u64).to_le_bytes());
-        }
-    }
-
     /// Appends the fields of a span; called from the innermost span outwards, after the last field.
     #[inline]
     pub(crate) fn span(&mut self, name: &str, count: usize, fields: &[u8]) {
@@ -566,10 +605,12 @@ impl Writer {
         let writer = &mut self.fields;
         let end = writer.sink.len();
         let mut head = [0; HEAD - 9];
-        head[0] = self.flags | if writer.named_keys { FLAG_NAMED_KEYS } else { 0 };
+        head[0] = self.flags
+            | if writer.named_keys { FLAG_NAMED_KEYS } else { 0 }
+            | if writer.message_cut { FLAG_MESSAGE_CUT } else { 0 };
         head[1..3].copy_from_slice(&writer.left_out.to_le_bytes());
-        head[3..7].copy_from_slice(&(self.message.0 as u32).to_le_bytes());
-        head[7..11].copy_from_slice(&(self.message.1 as u32).to_le_bytes());
+        head[3..7].copy_from_slice(&(writer.message.0 as u32).to_le_bytes());
+        head[7..11].copy_from_slice(&(writer.message.1 as u32).to_le_bytes());
         let spans_at = if self.spans_at == 0 { end } else { self.spans_at };
         head[11..15].copy_from_slice(&(spans_at as u32).to_le_bytes());
         writer.sink.patch(9, &head);

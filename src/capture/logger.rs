@@ -1,0 +1,119 @@
+//! Records of `log`, with their key-values and the fields of the current span.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use log::kv::{Error, Key as LogKey, Value, VisitSource, VisitValue};
+
+use super::{Intake, Record, now_nanos, span, twins};
+use crate::frame::{Callsite, FieldsWriter, Key, Severity, Slot, Writer, panic_message};
+
+/// The logger; `alive` is held as long as it is.
+pub(crate) struct Logger<A> {
+    intake: Arc<Intake>,
+    _alive: A,
+}
+
+impl<A> Logger<A> {
+    pub(crate) fn new(intake: Arc<Intake>, alive: A) -> Self {
+        Self { intake, _alive: alive }
+    }
+}
+
+impl<A: Send + Sync> log::Log for Logger<A> {
+    fn enabled(&self, metadata: &log::Metadata<'_>) -> bool {
+        let severity = Severity::from(metadata.level());
+        self.intake.filters.now().admit(metadata.target(), severity.level())
+    }
+
+    fn log(&self, record: &log::Record<'_>) {
+        if self.enabled(record.metadata()) && !twins::is_twin(record) {
+            let severity = Severity::from(record.level());
+            self.intake.capture(severity, true, || with_spans(write(record, severity)).finish());
+        }
+    }
+
+    fn flush(&self) {}
+}
+
+impl Intake {
+    /// Takes a record that was built by hand.
+    pub(crate) fn emit(&self, record: &Record, may_wait: bool) {
+        let severity = record.severity();
+        if self.filters.now().admit(record.target_or_default(), severity.level()) {
+            self.capture(severity, may_wait, || with_spans(record.writer()).finish());
+        }
+    }
+}
+
+fn with_spans(mut writer: Writer) -> Writer {
+    // As for events: a lock that another layer poisoned costs the spans' fields, not the record.
+    let _ = catch_unwind(AssertUnwindSafe(|| span::append_current(&mut writer)));
+    writer
+}
+
+fn write(record: &log::Record<'_>, severity: Severity) -> Writer {
+    let callsite = Callsite::Inline {
+        target: record.target(),
+        module: record.module_path(),
+        file: record.file(),
+        line: record.line(),
+    };
+    let mut writer = Writer::new(callsite, severity, now_nanos());
+    writer.fields.message(*record.args());
+    let _ = record.key_values().visit(&mut Pairs(&mut writer.fields));
+    writer
+}
+
+struct Pairs<'w>(&'w mut FieldsWriter<Slot>);
+
+impl<'kvs> VisitSource<'kvs> for Pairs<'_> {
+    fn visit_pair(&mut self, key: LogKey<'kvs>, value: Value<'kvs>) -> Result<(), Error> {
+        value.visit(OneValue { fields: self.0, key: Key::named(key.as_str()) })
+    }
+}
+
+struct OneValue<'w, 'k> {
+    fields: &'w mut FieldsWriter<Slot>,
+    key: Key<'k>,
+}
+
+macro_rules! typed {
+    ($($method:ident => $write:ident: $type:ty),* $(,)?) => {$(
+        fn $method(&mut self, value: $type) -> Result<(), Error> {
+            self.fields.$write(self.key, value);
+            Ok(())
+        }
+    )*};
+}
+
+impl<'v> VisitValue<'v> for OneValue<'_, '_> {
+    typed! {
+        visit_i64 => i64: i64,
+        visit_u64 => u64: u64,
+        visit_i128 => i128: i128,
+        visit_u128 => u128: u128,
+        visit_f64 => f64: f64,
+        visit_bool => bool: bool,
+        visit_str => str: &str,
+        visit_error => error: &(dyn std::error::Error + 'static),
+    }
+
+    fn visit_null(&mut self) -> Result<(), Error> {
+        self.fields.json(self.key, "null");
+        Ok(())
+    }
+
+    fn visit_any(&mut self, value: Value<'_>) -> Result<(), Error> {
+        // What has `Debug` or `Display` alone serialises as a text, nested values as what they are.
+        match catch_unwind(AssertUnwindSafe(|| serde_json::to_value(&value))) {
+            Ok(Ok(serde_json::Value::String(text))) => self.fields.str(self.key, &text),
+            Ok(Ok(nested)) => self.fields.json(self.key, &nested.to_string()),
+            Ok(Err(_)) => self.fields.fmt(self.key, format_args!("{value}")),
+            Err(panic) => {
+                self.fields.fmt(self.key, format_args!("<panicked: {}>", panic_message(panic.as_ref())));
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,181 @@
+//! The end: one path and one deadline for a return from `main`, `process::exit`, a guard that is dropped early,
+//! stands in a static or is bound to `_`, and a panic.
+//!
+//! Dropping a guard flushes. What is left at the end of the process is sent by the exit hook, which runs after `main`
+//! returned and in `process::exit`, while the worker is still alive (on Linux and macOS; elsewhere the guard's drop is
+//! the end). A panic becomes a FATAL record; only where a panic means abort does its hook wait.
+
+use std::process;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::{Duration, Instant};
+
+use crate::capture::{Intake, install_panic_hook};
+use crate::flush::Control;
+use crate::ledger::{Ledger, Report};
+use crate::mute;
+use crate::voice::Voice;
+
+/// All pipelines of the process.
+static PIPELINES: Mutex<Vec<Weak<Core>>> = Mutex::new(Vec::new());
+
+/// How long the panic hook waits where a panic means abort: nothing comes after it.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
+/// A guard's drop and the exit hook that follows it within this time are one end, with one deadline.
+const SAME_END: Duration = Duration::from_secs(1);
+
+/// What the exit hook grants after a guard's flush ran out of time, for what came since.
+const AFTER_DEADLINE: Duration = Duration::from_millis(50);
+
+/// One pipeline, held by its guards, handles, layers and loggers.
+pub(crate) struct Core {
+    intake: Arc<Intake>,
+    control: Arc<Control>,
+    voice: Arc<Voice>,
+    limit: Duration,
+    pid: u32,
+    logger: AtomicBool,
+    /// When the last flush of a guard ran out of time.
+    out_of_time: Mutex<Option<Instant>>,
+}
+
+impl Core {
+    pub(crate) fn register(
+        intake: Arc<Intake>,
+        control: Arc<Control>,
+        voice: Arc<Voice>,
+        limit: Duration,
+    ) -> Arc<Self> {
+        let core = Arc::new(Self {
+            intake,
+            control,
+            voice,
+            limit,
+            pid: process::id(),
+            logger: AtomicBool::new(false),
+            out_of_time: Mutex::new(None),
+        });
+        let mut pipelines = PIPELINES.lock().unwrap_or_else(PoisonError::into_inner);
+        pipelines.retain(|pipeline| pipeline.strong_count() > 0);
+        pipelines.push(Arc::downgrade(&core));
+        core
+    }
+
+    pub(crate) fn intake(&self) -> &Arc<Intake> {
+        &self.intake
+    }
+
+    pub(crate) fn control(&self) -> &Control {
+        &self.control
+    }
+
+    pub(crate) fn voice(&self) -> &Voice {
+        &self.voice
+    }
+
+    /// Our logger is the global one: its level follows the filter from now on.
+    pub(crate) fn logger_installed(&self) {
+        self.logger.store(true, Ordering::Release);
+        self.set_log_level();
+    }
+
+    pub(crate) fn set_log_level(&self) {
+        if self.logger.load(Ordering::Acquire) {
+            let level = self.intake.filters.now().event_level();
+            log::set_max_level(level.into_level().map_or(log::LevelFilter::Off, |level| match level {
+                tracing::Level::ERROR => log::LevelFilter::Error,
+                tracing::Level::WARN => log::LevelFilter::Warn,
+                tracing::Level::INFO => log::LevelFilter::Info,
+                tracing::Level::DEBUG => log::LevelFilter::Debug,
+                tracing::Level::TRACE => log::LevelFilter::Trace,
+            }));
+        }
+    }
+
+    pub(crate) fn ledger(&self) -> Ledger {
+        match &self.intake.direct {
+            Some(direct) => direct.ledger(self.intake.queue.losses()),
+            None => self.control.books().ledger(&self.intake.queue),
+        }
+    }
+
+    pub(crate) fn flush(&self, limit: Duration) -> Report {
+        match &self.intake.direct {
+            Some(_) => Report::new(self.ledger(), true, Duration::ZERO),
+            None => self.control.flush(&self.intake.queue, limit, false),
+        }
+    }
+
+    pub(crate) async fn flush_async(&self, limit: Duration) -> Report {
+        match &self.intake.direct {
+            Some(_) => Report::new(self.ledger(), true, Duration::ZERO),
+            None => self.control.flush_async(&self.intake.queue, limit).await,
+        }
+    }
+
+    pub(crate) fn shutdown(&self, limit: Duration) -> Report {
+        match &self.intake.direct {
+            Some(direct) => {
+                direct.close();
+                Report::new(self.ledger(), true, Duration::ZERO)
+            }
+            None => self.control.flush(&self.intake.queue, limit, true),
+        }
+    }
+
+    pub(crate) fn flush_for_guard(&self) {
+        let report = self.flush(self.limit);
+        if !report.settled() {
+            *self.out_of_time.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+        }
+    }
+
+    /// The last flush, as part of the same end as a guard's that just ran out of time.
+    fn end(&self) {
+        let out_of_time = *self.out_of_time.lock().unwrap_or_else(PoisonError::into_inner);
+        let same_end = out_of_time.is_some_and(|at| at.elapsed() < SAME_END);
+        let _ = self.shutdown(if same_end { AFTER_DEADLINE } else { self.limit });
+    }
+}
+
+impl Drop for Core {
+    fn drop(&mut self) {
+        // In a forked child the worker is the parent's.
+        if self.pid == process::id() {
+            self.end();
+        }
+    }
+}
+
+/// Makes panics leave a FATAL record in that pipeline, as long as it lives.
+pub(crate) fn catch_panics(core: &Arc<Core>) {
+    let core = Arc::downgrade(core);
+    install_panic_hook(move |record| {
+        let Some(core) = core.upgrade() else { return };
+        // Never waits for room in the queue: the thread may hold any lock.
+        core.intake.emit(&record, false);
+        if cfg!(panic = "abort") {
+            let _ = core.flush(LAST_WORDS);
+        }
+    });
+}
+
+/// Runs on return from `main` and in `process::exit`, with all threads still alive.
+#[cfg(any(target_os = "linux", target_os = "macos"))]
+#[dtor::dtor(unsafe)]
+fn at_exit() {
+    // What runs on the worker cannot wait for it.
+    if mute::is_ours() {
+        return;
+    }
+    // A panic must not leave this function, and the lock may be held by a thread that is gone.
+    let _ = std::panic::catch_unwind(|| {
+        let Ok(pipelines) = PIPELINES.try_lock() else { return };
+        let all: Vec<_> = pipelines.iter().filter_map(Weak::upgrade).collect();
+        drop(pipelines);
+        for core in all.iter().filter(|core| core.pid == process::id()) {
+            core.end();
+        }
+    });
+}

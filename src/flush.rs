@@ -1,0 +1,181 @@
+//! Flush and shutdown, from the caller's side: a ticket that the worker completes, out of band.
+//!
+//! A ticket never passes through the queue, so it cannot get lost when that is full, and no wait is without a
+//! deadline: where the worker does not answer, the caller goes on with the books as they were published last.
+
+use std::future::poll_fn;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::task::{Poll, Waker};
+use std::time::{Duration, Instant};
+
+use crate::health::{DestinationHealth, WorkerState};
+use crate::ledger::{DestinationLedger, Ledger, Report};
+use crate::mute;
+use crate::queue::{Queue, deadline};
+
+/// How long beyond the deadline a caller waits for a worker that is busy counting.
+const GRACE: Duration = Duration::from_millis(100);
+
+/// Somebody waits until what was handed over before is settled, or until the deadline.
+pub(crate) struct Ticket {
+    begun: Instant,
+    pub(crate) deadline: Instant,
+    /// Whether the pipeline ends with it.
+    pub(crate) closing: bool,
+    state: Mutex<TicketState>,
+    done: Condvar,
+}
+
+#[derive(Default)]
+struct TicketState {
+    report: Option<Report>,
+    waker: Option<Waker>,
+}
+
+impl Ticket {
+    fn new(limit: Duration, closing: bool) -> Arc<Self> {
+        Arc::new(Self {
+            begun: Instant::now(),
+            deadline: deadline(limit),
+            closing,
+            state: Mutex::default(),
+            done: Condvar::new(),
+        })
+    }
+
+    pub(crate) fn complete(&self, ledger: Ledger, settled: bool) {
+        let mut state = lock(&self.state);
+        state.report = Some(Report::new(ledger, settled, self.begun.elapsed()));
+        if let Some(waker) = state.waker.take() {
+            waker.wake();
+        }
+        self.done.notify_all();
+    }
+
+    fn wait(&self) -> Option<Report> {
+        let mut state = lock(&self.state);
+        loop {
+            if let Some(report) = state.report.take() {
+                return Some(report);
+            }
+            let left = (self.deadline + GRACE).saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return None;
+            }
+            state = self.done.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+}
+
+/// What the worker publishes after each round.
+#[derive(Default)]
+pub(crate) struct Books {
+    pub(crate) accepted: u64,
+    pub(crate) drained: u64,
+    pub(crate) own: u64,
+    pub(crate) destinations: Vec<DestinationLedger>,
+    pub(crate) health: Vec<DestinationHealth>,
+    pub(crate) worker: Option<WorkerState>,
+    pub(crate) restarts: u64,
+}
+
+impl Books {
+    pub(crate) fn ledger(&self, queue: &Queue) -> Ledger {
+        let dropped = queue.losses();
+        Ledger {
+            emitted: queue.accepted(self.accepted) + self.own + dropped.total(),
+            own: self.own,
+            queued: queue.queued() as u64,
+            drained: self.drained + self.own,
+            dropped,
+            destinations: self.destinations.clone(),
+        }
+    }
+}
+
+/// What handles and the worker share beside the queue.
+#[derive(Default)]
+pub(crate) struct Control {
+    tickets: Mutex<Tickets>,
+    books: Mutex<Books>,
+}
+
+#[derive(Default)]
+struct Tickets {
+    waiting: Vec<Arc<Ticket>>,
+    /// The last report: the worker has ended.
+    ended: Option<Report>,
+}
+
+impl Control {
+    pub(crate) fn books(&self) -> MutexGuard<'_, Books> {
+        lock(&self.books)
+    }
+
+    /// The tickets that came since this was last called.
+    pub(crate) fn take_tickets(&self) -> Vec<Arc<Ticket>> {
+        std::mem::take(&mut lock(&self.tickets).waiting)
+    }
+
+    /// The worker has ended: nobody will complete a ticket any more.
+    pub(crate) fn end(&self, report: Report) {
+        let mut tickets = lock(&self.tickets);
+        for ticket in tickets.waiting.drain(..) {
+            ticket.complete(report.ledger().clone(), report.settled());
+        }
+        tickets.ended = Some(report);
+    }
+
+    fn submit(&self, queue: &Queue, limit: Duration, closing: bool) -> Result<Arc<Ticket>, Report> {
+        let mut tickets = lock(&self.tickets);
+        if let Some(ended) = &tickets.ended {
+            let ledger = self.books().ledger(queue);
+            return Err(Report::new(ledger, ended.settled(), Duration::ZERO));
+        }
+        let ticket = Ticket::new(limit, closing);
+        tickets.waiting.push(Arc::clone(&ticket));
+        drop(tickets);
+        queue.wake().at_once();
+        Ok(ticket)
+    }
+
+    fn unanswered(&self, queue: &Queue, begun: Instant) -> Report {
+        let ledger = self.books().ledger(queue);
+        let settled = ledger.unsettled() == 0;
+        Report::new(ledger, settled, begun.elapsed())
+    }
+
+    /// Waits until all is settled, or the limit is over. On one of our own threads it returns at once.
+    pub(crate) fn flush(&self, queue: &Queue, limit: Duration, closing: bool) -> Report {
+        let begun = Instant::now();
+        match self.submit(queue, limit, closing) {
+            Err(ended) => ended,
+            Ok(_) if mute::is_ours() => self.unanswered(queue, begun),
+            Ok(ticket) => ticket.wait().unwrap_or_else(|| self.unanswered(queue, begun)),
+        }
+    }
+
+    /// The same for tasks of any runtime: the worker keeps the deadline.
+    pub(crate) async fn flush_async(&self, queue: &Queue, limit: Duration) -> Report {
+        match self.submit(queue, limit, false) {
+            Err(ended) => ended,
+            Ok(ticket) => {
+                poll_fn(|context| {
+                    let mut state = lock(&ticket.state);
+                    match state.report.take() {
+                        Some(report) => Poll::Ready(report),
+                        None => {
+                            state.waker = Some(context.waker().clone());
+                            Poll::Pending
+                        }
+                    }
+                })
+                .await
+            }
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

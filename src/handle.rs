@@ -1,0 +1,304 @@
+//! What a user holds: the guard and the handle of a pipeline.
+
+use std::fmt;
+use std::ops::Deref;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tracing::Subscriber;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::{Layer, SubscriberExt as _};
+use tracing_subscriber::registry::LookupSpan;
+
+use crate::capture::{self, Filters, Intake, LiveFilter, Logger, Record};
+use crate::config::{Settings, parse_filter};
+use crate::error::Error;
+use crate::exit::{self, Core};
+use crate::flush::Control;
+use crate::health::{Acceptance, DestinationHealth, DestinationState, Health, WorkerState};
+use crate::lane::{Lane, LaneParts};
+use crate::ledger::{DestinationLedger, Ledger, Report};
+use crate::queue::Queue;
+use crate::tee::{Direct, WorkerTee};
+use crate::voice::Voice;
+use crate::wire::{self, Client};
+use crate::worker::Worker;
+
+/// A running pipeline, to be cloned and shared.
+///
+/// The pipeline ends with [`shutdown`](Self::shutdown), or when its last guard, handle, layer and logger are gone,
+/// or with the process.
+#[derive(Clone)]
+pub struct Handle {
+    core: Arc<Core>,
+}
+
+/// A [`Handle`] whose drop flushes.
+///
+/// Dropping it waits until what was handed over so far is settled, at most for the limit that
+/// [`Builder::shutdown_limit`](crate::Builder::shutdown_limit) gives. It does not end the pipeline: threads that still
+/// log go on, and what they hand over is flushed when the process exits.
+#[must_use = "dropping the guard flushes, so bind it to a name (`let _logs = ...`) that lives as long as main"]
+pub struct Guard {
+    handle: Handle,
+}
+
+impl Handle {
+    /// A layer for a `tracing` subscriber that stands on the registry.
+    ///
+    /// It has a filter of its own, and neither mutes nor raises what other layers get.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use logchute::{Builder, testing::Store};
+    /// use tracing_subscriber::layer::SubscriberExt;
+    ///
+    /// let store = Store::new();
+    /// let logs = Builder::new().send_to(store.backend()).start()?;
+    /// let subscriber = tracing_subscriber::registry().with(logs.layer());
+    /// tracing::subscriber::with_default(subscriber, || tracing::info!("order placed"));
+    /// assert!(logs.shutdown(std::time::Duration::from_secs(5)).settled());
+    /// assert_eq!(store.messages(), ["order placed"]);
+    /// # Ok::<(), logchute::Error>(())
+    /// ```
+    #[must_use = "a layer does nothing until it is part of a subscriber"]
+    pub fn layer<S>(&self) -> impl Layer<S> + Send + Sync + 'static + use<S>
+    where
+        S: Subscriber + for<'a> LookupSpan<'a>,
+    {
+        capture::layer(Arc::clone(self.core.intake()), Arc::clone(&self.core))
+    }
+
+    /// A logger for the `log` facade.
+    ///
+    /// Records carry the fields of the current `tracing` span, where the subscriber stands on the registry. A record
+    /// that is the twin of a `tracing` event that the layer has already is skipped.
+    #[must_use = "a logger does nothing until it is installed"]
+    pub fn logger(&self) -> impl log::Log + 'static + use<> {
+        Logger::new(Arc::clone(self.core.intake()), Arc::clone(&self.core))
+    }
+
+    /// Adds the layer to `subscriber`, and makes that the global subscriber and the logger the global logger. Panics
+    /// leave a FATAL record from then on.
+    ///
+    /// A logger that is installed already stays, and that is told on stderr.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::AlreadyInstalled`] if another global subscriber is set.
+    pub fn install<S>(&self, subscriber: S) -> Result<(), Error>
+    where
+        S: Subscriber + for<'a> LookupSpan<'a> + Send + Sync + 'static,
+    {
+        let subscriber = subscriber.with(self.layer());
+        tracing::subscriber::set_global_default(subscriber)
+            .map_err(|_| Error::AlreadyInstalled("tracing subscriber"))?;
+        if log::set_boxed_logger(Box::new(self.logger())).is_ok() {
+            self.core.logger_installed();
+        } else {
+            self.core.voice().always("another logger is installed: records of the `log` facade go there, not here");
+        }
+        exit::catch_panics(&self.core);
+        Ok(())
+    }
+
+    /// Hands over a record that was built by hand; it carries the fields of the current span.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use logchute::{Builder, Record, Severity, testing::Store};
+    ///
+    /// let store = Store::new();
+    /// let logs = Builder::new().send_to(store.backend()).start()?;
+    /// logs.emit(Record::new(Severity::Warn, "odd").field("raw", vec![0_u8, 255]));
+    /// assert_eq!(logs.shutdown(std::time::Duration::from_secs(5)).ledger().emitted, 1);
+    /// # Ok::<(), logchute::Error>(())
+    /// ```
+    pub fn emit(&self, record: Record) {
+        self.core.intake().emit(&record, true);
+    }
+
+    /// Waits until all that was handed over before is settled, at most for `limit`.
+    ///
+    /// Blocks the calling thread, and no other. It works outside of any runtime, inside of one of any kind, and in
+    /// `Drop`. In a task prefer [`flush_async`](Self::flush_async).
+    pub fn flush(&self, limit: Duration) -> Report {
+        self.core.flush(limit)
+    }
+
+    /// Flushes, then ends the pipeline: what is still owed when `limit` is over is dropped as `deadline`, and records
+    /// that come later are dropped as `shutdown`. Calling it again returns the last ledger.
+    pub fn shutdown(&self, limit: Duration) -> Report {
+        self.core.shutdown(limit)
+    }
+
+    /// The same as [`flush`](Self::flush) for tasks; works on any runtime.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let logs = logchute::Builder::new().start()?;
+    /// assert!(logs.flush_async(std::time::Duration::from_secs(1)).await.settled());
+    /// # Ok::<(), logchute::Error>(()) }).unwrap();
+    /// ```
+    pub fn flush_async(&self, limit: Duration) -> impl Future<Output = Report> + Send + 'static + use<> {
+        let core = Arc::clone(&self.core);
+        async move { core.flush_async(limit).await }
+    }
+
+    /// What became of all records so far.
+    #[must_use]
+    pub fn ledger(&self) -> Ledger {
+        self.core.ledger()
+    }
+
+    /// How the pipeline is.
+    #[must_use]
+    pub fn health(&self) -> Health {
+        let books = self.core.control().books();
+        Health {
+            acceptance: Acceptance::Memory,
+            worker: books.worker.unwrap_or(WorkerState::Running),
+            restarts: books.restarts,
+            destinations: books.health.clone(),
+        }
+    }
+
+    /// Replaces the filter of all destinations that have none of their own, for instance `info,hyper=warn`.
+    ///
+    /// Takes effect at once, in all threads.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Setting`] if a directive is malformed; the filter then stays as it was.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let logs = logchute::Builder::new().start()?;
+    /// assert!(logs.set_filter("info,hyper=loud").is_err());
+    /// logs.set_filter("debug,hyper=warn")?;
+    /// # Ok::<(), logchute::Error>(())
+    /// ```
+    pub fn set_filter(&self, directives: &str) -> Result<(), Error> {
+        let filter = parse_filter("set_filter", directives)?;
+        self.core.intake().filters.set_events(filter);
+        self.core.set_log_level();
+        Ok(())
+    }
+
+    pub(crate) fn core(&self) -> &Arc<Core> {
+        &self.core
+    }
+
+    pub(crate) fn from_core(core: Arc<Core>) -> Self {
+        Self { core }
+    }
+}
+
+impl fmt::Debug for Handle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Handle").field("ledger", &self.ledger()).finish_non_exhaustive()
+    }
+}
+
+impl Guard {
+    pub(crate) fn new(handle: Handle) -> Self {
+        Self { handle }
+    }
+}
+
+impl Deref for Guard {
+    type Target = Handle;
+
+    fn deref(&self) -> &Handle {
+        &self.handle
+    }
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        self.handle.core.flush_for_guard();
+    }
+}
+
+impl fmt::Debug for Guard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Guard").field(&self.handle).finish()
+    }
+}
+
+/// Builds the pipeline and starts its worker; without a destination there is none, and nothing to start.
+pub(crate) fn start(settings: Settings) -> Result<Guard, Error> {
+    let voice = Arc::new(Voice::new(settings.hook.clone()));
+    let resource = Arc::new(settings.resource);
+    let incarnation = u128::from(fastrand::u64(..)) << 64 | u128::from(fastrand::u64(..));
+    let mut lanes = Vec::new();
+    let mut lane_filters = Vec::new();
+    for destination in settings.destinations {
+        lane_filters.push(destination.filter);
+        let facts = destination.backend.facts();
+        let client = Client::new(wire::Options {
+            url: destination.backend.url().to_owned(),
+            credentials: destination.credentials,
+            ca: destination.ca,
+            cert: destination.cert,
+            key: destination.key,
+            allow_http: destination.allow_http,
+            compression: settings.compression,
+            takes_gzip: facts.takes_gzip(),
+        })?;
+        lanes.push(Lane::new(LaneParts {
+            index: lanes.len(),
+            name: destination.name,
+            backend: destination.backend,
+            client,
+            schedule: destination.schedule,
+            resource: Arc::clone(&resource),
+            incarnation,
+            backlog_bytes: settings.backlog_bytes,
+            backlog_overflow: settings.backlog_overflow,
+            batch_bytes: settings.batch_bytes,
+            in_flight: settings.in_flight,
+            linger: settings.linger,
+            timeout: settings.timeout,
+            retry_for: settings.retry_for,
+            voice: Arc::clone(&voice),
+        }));
+    }
+    let has_tee = settings.tee.is_some();
+    let filters = Filters {
+        events: settings.filter,
+        spans: settings.spans,
+        tee: has_tee.then_some(settings.tee_filter),
+        lanes: lane_filters,
+    };
+    let (direct, tee) = if lanes.is_empty() {
+        (Some(Direct::new(settings.tee, Arc::clone(&resource), incarnation)), None)
+    } else {
+        (None, settings.tee.map(|to| WorkerTee::new(to, Arc::clone(&resource))))
+    };
+    let queue = Queue::new(if lanes.is_empty() { 0 } else { settings.queue_bytes }, settings.overflow);
+    let intake = Arc::new(Intake { queue, filters: LiveFilter::new(filters), direct });
+    let control = Arc::new(Control::default());
+    {
+        let mut books = control.books();
+        for lane in &lanes {
+            let name = lane.name().to_owned();
+            books.destinations.push(DestinationLedger { name: name.clone(), ..DestinationLedger::default() });
+            books.health.push(DestinationHealth { name, state: DestinationState::Well, last_failure: None });
+        }
+    }
+    for remark in settings.remarks {
+        voice.always(&remark);
+    }
+    if !lanes.is_empty() {
+        let (intake, control, voice) = (Arc::clone(&intake), Arc::clone(&control), Arc::clone(&voice));
+        Worker::new(intake, control, voice, lanes, tee, incarnation).spawn().map_err(Error::Spawn)?;
+    }
+    let core = Core::register(intake, control, voice, settings.shutdown);
+    Ok(Guard::new(Handle { core }))
+}

@@ -1,0 +1,69 @@
+//! How the pipeline is, in one call.
+
+/// What survives when a record was handed over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Acceptance {
+    /// It is in memory: a record is lost if the process is killed before the store has it.
+    Memory,
+}
+
+/// How a destination is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum DestinationState {
+    /// The last request went well, or there was none yet.
+    Well,
+    /// Its store is away or busy: records are kept, and sent again.
+    Retrying,
+    /// The store says that the configuration is wrong (address, path, credential, tenant): records are kept, and it
+    /// is asked rarely.
+    Held,
+}
+
+/// One destination's health.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct DestinationHealth {
+    /// The destination's name.
+    pub name: String,
+    /// How it is.
+    pub state: DestinationState,
+    /// What failed last, while it is not well.
+    pub last_failure: Option<String>,
+}
+
+/// How the worker is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum WorkerState {
+    /// It runs, or there is none because no destination needs one.
+    Running,
+    /// It died five times within a minute: for the rest of that minute records are dropped, and counted.
+    Degraded,
+    /// The pipeline was shut down.
+    Stopped,
+}
+
+/// The health of a pipeline.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Health {
+    /// What survives when a record was handed over.
+    pub acceptance: Acceptance,
+    /// The worker.
+    pub worker: WorkerState,
+    /// How often the worker was restarted after a panic.
+    pub restarts: u64,
+    /// The destinations.
+    pub destinations: Vec<DestinationHealth>,
+}
+
+impl Health {
+    /// Whether the worker runs and all destinations are well.
+    #[must_use]
+    pub fn is_well(&self) -> bool {
+        self.worker == WorkerState::Running
+            && self.destinations.iter().all(|destination| destination.state == DestinationState::Well)
+    }
+}

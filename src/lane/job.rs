@@ -1,0 +1,178 @@
+//! A sealed batch on its way to the store, and the parts into which it falls when something in it is refused.
+
+use crate::batch::{Batch, Places, Stored};
+use crate::frame::Severity;
+use crate::resource::Resource;
+
+/// Some records of the batch that are sent in one request.
+enum Part {
+    Range(usize, usize),
+    List(Vec<usize>),
+}
+
+impl Part {
+    fn len(&self) -> usize {
+        match self {
+            Self::Range(from, to) => to - from,
+            Self::List(list) => list.len(),
+        }
+    }
+
+    fn places(&self) -> Places<'_> {
+        match self {
+            Self::Range(from, to) => Places::Range(*from, *to),
+            Self::List(list) => Places::List(list),
+        }
+    }
+
+    /// The smaller half first: when it is refused two requests follow, when it is not only one.
+    fn halves(self) -> (Self, Self) {
+        match self {
+            Self::Range(from, to) => {
+                let middle = from + (to - from) / 2;
+                (Self::Range(from, middle), Self::Range(middle, to))
+            }
+            Self::List(mut list) => {
+                let second = list.split_off(list.len() / 2);
+                (Self::List(list), Self::List(second))
+            }
+        }
+    }
+}
+
+struct Step {
+    part: Part,
+    /// Half of a part that was refused; the other half lies below it on the stack.
+    is_first_half: bool,
+    /// Certain to hold a record at fault, as the other half was fine: halved without being sent whole.
+    known_bad: bool,
+}
+
+/// A batch until each of its records is settled.
+pub(super) struct Job {
+    /// Its place in the lane's order.
+    pub(super) number: u64,
+    stored: Stored,
+    /// What is still owed, next last.
+    steps: Vec<Step>,
+    /// Requests that were refused, and whether the store took any record of it.
+    refusals: usize,
+    taken: bool,
+    /// How often code of the backend panicked over it.
+    pub(super) deaths: u32,
+}
+
+impl Job {
+    pub(super) fn new(number: u64, stored: Stored) -> Self {
+        let whole = Part::Range(0, stored.len());
+        let steps = vec![Step { part: whole, is_first_half: false, known_bad: false }];
+        Self { number, stored, steps, refusals: 0, taken: false, deaths: 0 }
+    }
+
+    pub(super) fn stored(&self) -> &Stored {
+        &self.stored
+    }
+
+    pub(super) fn stored_mut(&mut self) -> &mut Stored {
+        &mut self.stored
+    }
+
+    /// Records that are still owed.
+    pub(super) fn owed(&self) -> u64 {
+        self.steps.iter().map(|step| step.part.len() as u64).sum()
+    }
+
+    /// Severities of the records that are still owed.
+    pub(super) fn owed_severities(&self) -> impl Iterator<Item = Severity> {
+        self.steps.iter().flat_map(|step| {
+            (0..step.part.len()).map(|at| match &step.part {
+                Part::Range(from, _) => self.stored.severity(from + at),
+                Part::List(list) => self.stored.severity(list[at]),
+            })
+        })
+    }
+
+    pub(super) fn is_settled(&self) -> bool {
+        self.steps.is_empty()
+    }
+
+    /// What the next request carries.
+    ///
+    /// # Panics
+    ///
+    /// If the job is settled.
+    pub(super) fn next<'a>(&'a self, incarnation: u128, resource: &'a Resource) -> Batch<'a> {
+        let step = self.steps.last().expect("a settled job is never sent");
+        Batch::new(&self.stored, step.part.places(), incarnation, resource)
+    }
+
+    /// Records of the next request.
+    pub(super) fn next_len(&self) -> usize {
+        self.steps.last().map_or(0, |step| step.part.len())
+    }
+
+    /// The severity of the next request's only record.
+    pub(super) fn next_severity(&self) -> Severity {
+        match self.steps.last().map(|step| &step.part) {
+            Some(Part::Range(from, _)) => self.stored.severity(*from),
+            Some(Part::List(list)) => self.stored.severity(list[0]),
+            None => Severity::Info,
+        }
+    }
+
+    /// The store has settled the next request as a whole; `fine` if it refused nothing of it.
+    pub(super) fn settle_next(&mut self, fine: bool) {
+        let Some(done) = self.steps.pop() else { return };
+        self.taken |= fine;
+        if fine && done.is_first_half {
+            if let Some(other) = self.steps.last_mut() {
+                other.known_bad = true;
+            }
+        }
+        self.halve_known();
+    }
+
+    /// Only these records of the next request, by their place in it, are still owed.
+    pub(super) fn keep_of_next(&mut self, keep: &[usize]) {
+        let Some(step) = self.steps.pop() else { return };
+        let places: Vec<_> = keep
+            .iter()
+            .filter(|&&at| at < step.part.len())
+            .map(|&at| match &step.part {
+                Part::Range(from, _) => from + at,
+                Part::List(list) => list[at],
+            })
+            .collect();
+        self.taken |= places.len() < step.part.len();
+        if !places.is_empty() {
+            self.steps.push(Step { part: Part::List(places), is_first_half: false, known_bad: false });
+        }
+    }
+
+    /// Halves the next request; `one_is_bad` if it was refused for something in it, not for its size.
+    pub(super) fn halve_next(&mut self, one_is_bad: bool) {
+        self.refusals += 1;
+        let Some(step) = self.steps.pop() else { return };
+        let (first, second) = step.part.halves();
+        self.steps.push(Step { part: second, is_first_half: false, known_bad: false });
+        self.steps.push(Step { part: first, is_first_half: one_is_bad, known_bad: false });
+    }
+
+    /// Whether so many requests were refused, and no record taken, that all of it must be bad.
+    ///
+    /// Finding one bad record takes 2·log₂ n requests. A store that refuses whatever it is sent is not asked n times.
+    pub(super) fn is_hopeless(&self) -> bool {
+        !self.taken && self.refusals > 32 + 4 * self.stored.len().max(1).ilog2() as usize
+    }
+
+    /// Gives up all that is owed.
+    pub(super) fn abandon(&mut self) {
+        self.steps.clear();
+    }
+
+    fn halve_known(&mut self) {
+        while self.steps.last().is_some_and(|step| step.known_bad && step.part.len() > 1) {
+            self.halve_next(true);
+        }
+    }
+}

@@ -1,0 +1,506 @@
+//! One destination, from the record that comes out of the queue to the one that is settled.
+//!
+//! ```text
+//! take ─► filter ─► batcher ─► backlog ─► begin: encode ─► wire ─► end: judge ─► settle
+//!                                 ▲                                  │
+//!                                 └────────────── again ◄────────────┘
+//! ```
+//!
+//! A lane runs on the worker alone. It owns what it owes: requests in flight carry copies, so that nothing is lost
+//! when one of them, or the worker, dies.
+
+mod backlog;
+mod job;
+mod pace;
+mod retry;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::backend::{Backend, Payload, Reply, Verdict};
+use crate::batch::{Batcher, Limits, Stored};
+use crate::config::BacklogOverflow;
+use crate::frame::{Frame, RecordId, RecordRef, Severity, panic_message};
+use crate::health::{DestinationHealth, DestinationState};
+use crate::ledger::{DestinationLedger, Losses, Reason};
+use crate::resource::Resource;
+use crate::voice::{Topic, Voice};
+use crate::wire::{Client, Failure};
+use backlog::Backlog;
+use job::Job;
+use pace::{Next, Pace};
+pub use retry::Schedule;
+
+/// ERROR and FATAL seal their batch at once, but not more often than this.
+const URGENT_EVERY: Duration = Duration::from_millis(20);
+
+/// Payload bytes in flight, all requests of a lane together; a single larger one goes alone.
+const IN_FLIGHT_BYTES: usize = 4 * 1024 * 1024;
+
+/// What a lane is made of.
+pub(crate) struct LaneParts {
+    /// Its place among the lanes.
+    pub(crate) index: usize,
+    pub(crate) name: String,
+    pub(crate) backend: Box<dyn Backend>,
+    pub(crate) client: Client,
+    pub(crate) schedule: Option<Box<dyn Schedule>>,
+    pub(crate) resource: Arc<Resource>,
+    pub(crate) incarnation: u128,
+    pub(crate) backlog_bytes: usize,
+    pub(crate) backlog_overflow: BacklogOverflow,
+    pub(crate) batch_bytes: usize,
+    pub(crate) in_flight: usize,
+    pub(crate) linger: Duration,
+    pub(crate) timeout: Duration,
+    pub(crate) retry_for: Duration,
+    pub(crate) voice: Arc<Voice>,
+}
+
+/// A request that was begun.
+struct Flight {
+    job: Job,
+    payload_bytes: usize,
+}
+
+/// How a request ended, for [`Lane::end`].
+pub(crate) struct Outcome {
+    pub(crate) lane: usize,
+    number: u64,
+    result: Result<Reply, Failure>,
+}
+
+/// A request under way; it holds nothing of the lane.
+pub(crate) type Sending = Pin<Box<dyn Future<Output = Outcome>>>;
+
+pub(crate) struct Lane {
+    parts: LaneParts,
+    batcher: Batcher,
+    backlog: Backlog,
+    flights: Vec<Flight>,
+    /// What flights hold in frames, and what they have under way in payloads.
+    flights_held: usize,
+    flights_payload: usize,
+    pace: Pace,
+    next_number: u64,
+    urgent: bool,
+    last_urgent: Option<Instant>,
+    counts: DestinationLedger,
+    last_failure: Option<String>,
+    held: bool,
+}
+
+impl Lane {
+    pub(crate) fn new(mut parts: LaneParts) -> Self {
+        let facts = parts.backend.facts();
+        let limits = Limits {
+            // A batch must be a small part of the backlog, or dropping the oldest would drop nearly all.
+            cost: parts.batch_bytes.min(facts.most_bytes()).min(parts.backlog_bytes / 4),
+            records: facts.most_records(),
+            linger: parts.linger,
+        };
+        Self {
+            batcher: Batcher::new(limits),
+            backlog: Backlog::new(parts.backlog_bytes, parts.backlog_overflow),
+            flights: Vec::new(),
+            flights_held: 0,
+            flights_payload: 0,
+            pace: Pace::new(parts.in_flight, parts.schedule.take()),
+            next_number: 0,
+            urgent: false,
+            last_urgent: None,
+            counts: DestinationLedger { name: parts.name.clone(), ..DestinationLedger::default() },
+            last_failure: None,
+            held: false,
+            parts,
+        }
+    }
+
+    /// Takes a record, or counts why not.
+    #[inline]
+    pub(crate) fn take(&mut self, frame: &Frame, id: RecordId, nanos: i64, now: Instant) {
+        let record = RecordRef::new(frame.callsite(), frame.bytes(), nanos, id);
+        let severity = record.severity();
+        let backend = &self.parts.backend;
+        let cost = catch_unwind(AssertUnwindSafe(|| backend.cost(&record))).unwrap_or_else(|_| record.encoded_hint());
+        let (counts, bytes) = (&mut self.counts, frame.bytes().len());
+        self.backlog.set_other_bytes(self.flights_held + self.batcher.open().map_or(0, Stored::held_bytes));
+        let fits = self.backlog.make_room(bytes, |oldest| {
+            for severity in oldest.owed_severities() {
+                counts.dropped.add(Reason::BacklogFull, severity, 1);
+            }
+        });
+        if !fits {
+            counts.dropped.add(Reason::BacklogFull, severity, 1);
+            return;
+        }
+        if let Some(sealed) = self.batcher.add(frame, id, nanos, cost, now) {
+            self.append(sealed);
+        }
+        self.urgent |= severity >= Severity::Error;
+    }
+
+    /// Counts a record that this destination does not want.
+    pub(crate) fn filter_out(&mut self) {
+        self.counts.filtered += 1;
+    }
+
+    /// Counts a record over which the worker died.
+    pub(crate) fn lose(&mut self, severity: Severity, reason: Reason) {
+        self.counts.dropped.add(reason, severity, 1);
+    }
+
+    /// Seals what is due and begins as many requests as may be in flight; each is handed to `start`.
+    pub(crate) fn tick(&mut self, now: Instant, mut start: impl FnMut(Sending)) {
+        self.expire(now);
+        if self.may_seal(now) {
+            if self.urgent_due().is_some_and(|due| now >= due) {
+                self.last_urgent = Some(now);
+                self.seal();
+            } else if let Some(sealed) = self.batcher.tick(now) {
+                self.append(sealed);
+            }
+        }
+        while let Some(sending) = self.begin(now) {
+            start(sending);
+        }
+    }
+
+    /// While nothing can be sent, the open batch grows instead of being sealed by age.
+    fn may_seal(&mut self, now: Instant) -> bool {
+        self.backlog.is_empty() && self.pace.may_send(self.flights.len(), now)
+    }
+
+    fn urgent_due(&self) -> Option<Instant> {
+        let open = self.batcher.open().filter(|_| self.urgent)?;
+        Some(self.last_urgent.map_or(open.opened(), |last| last + URGENT_EVERY))
+    }
+
+    fn seal(&mut self) {
+        if let Some(sealed) = self.batcher.seal() {
+            self.append(sealed);
+        }
+    }
+
+    fn append(&mut self, sealed: Stored) {
+        self.urgent = false;
+        let mut job = Job::new(self.next_number, sealed);
+        self.next_number += 1;
+        if !self.pace.is_well() {
+            job.stored_mut().shrink();
+        }
+        self.backlog.push(job);
+    }
+
+    /// Gives up what has been owed for too long.
+    fn expire(&mut self, now: Instant) {
+        while self.backlog.oldest().is_some_and(|job| now >= job.stored().opened() + self.parts.retry_for) {
+            if let Some(mut job) = self.backlog.pop() {
+                self.give_up(&mut job, Reason::Expired);
+            }
+        }
+    }
+
+    fn give_up(&mut self, job: &mut Job, reason: Reason) {
+        for severity in job.owed_severities() {
+            self.counts.dropped.add(reason, severity, 1);
+        }
+        job.abandon();
+    }
+
+    fn begin(&mut self, now: Instant) -> Option<Sending> {
+        loop {
+            if !self.pace.may_send(self.flights.len(), now) {
+                return None;
+            }
+            if !self.flights.is_empty() && self.flights_payload >= IN_FLIGHT_BYTES {
+                return None;
+            }
+            let mut job = self.backlog.pop()?;
+            let batch = job.next(self.parts.incarnation, &self.parts.resource);
+            match catch_unwind(AssertUnwindSafe(|| self.parts.backend.encode(&batch))) {
+                Ok(payload) => return Some(self.send(job, payload)),
+                Err(panic) => {
+                    self.panicked(&mut job, panic_message(panic.as_ref()), now);
+                    self.put_back(job);
+                }
+            }
+        }
+    }
+
+    fn send(&mut self, job: Job, payload: Payload) -> Sending {
+        let Payload::Http { body, .. } = &payload;
+        let (number, payload_bytes) = (job.number, body.len());
+        self.flights_held += job.stored().held_bytes();
+        self.flights_payload += payload_bytes;
+        self.flights.push(Flight { job, payload_bytes });
+        let lane = self.parts.index;
+        let sending = self.parts.client.send(payload, self.parts.timeout);
+        Box::pin(async move { Outcome { lane, number, result: sending.await } })
+    }
+
+    fn land(&mut self, number: u64) -> Option<Job> {
+        let at = self.flights.iter().position(|flight| flight.job.number == number)?;
+        let Flight { job, payload_bytes } = self.flights.swap_remove(at);
+        self.flights_held -= job.stored().held_bytes();
+        self.flights_payload -= payload_bytes;
+        Some(job)
+    }
+
+    /// A request ended: what that means for its records, and for the next ones.
+    pub(crate) fn end(&mut self, outcome: Outcome, now: Instant) {
+        let Some(mut job) = self.land(outcome.number) else { return };
+        match outcome.result {
+            Ok(reply) => match catch_unwind(AssertUnwindSafe(|| self.parts.backend.judge(&reply))) {
+                Ok(verdict) => self.settle(&mut job, verdict, &reply, now),
+                Err(panic) => self.panicked(&mut job, panic_message(panic.as_ref()), now),
+            },
+            Err(failure) => self.again(&mut job, None, failure.text, now),
+        }
+        self.put_back(job);
+    }
+
+    fn put_back(&mut self, job: Job) {
+        if !job.is_settled() {
+            self.backlog.put_back(job);
+        }
+    }
+
+    fn settle(&mut self, job: &mut Job, verdict: Verdict, reply: &Reply, now: Instant) {
+        let count = job.next_len();
+        match verdict {
+            Verdict::Ack => {
+                self.well(now);
+                self.counts.delivered += count as u64;
+                job.settle_next(true);
+            }
+            Verdict::AckWithLoss { rejected, reason } => {
+                self.well(now);
+                let rejected = rejected.min(count);
+                self.counts.delivered += (count - rejected) as u64;
+                self.reject(rejected, &reason, now);
+                job.settle_next(true);
+            }
+            Verdict::Retry { after } => self.again(job, after, self.told(reply), now),
+            Verdict::Items { mut retry, rejected } => {
+                retry.sort_unstable();
+                retry.dedup();
+                retry.retain(|&at| at < count && !rejected.iter().any(|(other, _)| *other == at));
+                for (_, reason) in &rejected {
+                    self.reject(1, reason, now);
+                }
+                self.counts.delivered += count.saturating_sub(retry.len() + rejected.len()) as u64;
+                job.keep_of_next(&retry);
+                if retry.is_empty() {
+                    self.well(now);
+                } else {
+                    self.again(job, reply.retry_after, self.told(reply), now);
+                }
+            }
+            Verdict::ResumeAfter(stored) => {
+                let stored = stored.min(count);
+                self.counts.delivered += stored as u64;
+                job.keep_of_next(&(stored..count).collect::<Vec<_>>());
+                if stored == 0 {
+                    self.refuse(job, self.told(reply), true, now);
+                } else {
+                    self.well(now);
+                }
+            }
+            Verdict::Split => self.refuse(job, self.told(reply), false, now),
+            Verdict::Reject(reason) => self.refuse(job, reason, true, now),
+            Verdict::Refresh => {
+                if self.parts.client.refresh() {
+                    self.pace.try_now();
+                } else {
+                    self.hold(self.told(reply), now);
+                }
+            }
+            Verdict::Hold(reason) => self.hold(reason, now),
+        }
+    }
+
+    /// The store refuses the request: halves, until one record is left that is rejected.
+    fn refuse(&mut self, job: &mut Job, reason: String, for_content: bool, now: Instant) {
+        self.well(now);
+        if job.next_len() > 1 && !job.is_hopeless() {
+            job.halve_next(for_content);
+            return;
+        }
+        self.reject(job.next_len(), &reason, now);
+        job.settle_next(false);
+    }
+
+    fn reject(&mut self, count: usize, reason: &str, now: Instant) {
+        if count > 0 {
+            self.counts.rejected += count as u64;
+            let (name, url) = (&self.parts.name, self.parts.client.url());
+            self.parts.voice.say(
+                Topic::of(name, "rejected"),
+                || format!("{name} at {url} rejected {count} record(s): {reason}"),
+                now,
+            );
+        }
+    }
+
+    fn told(&self, reply: &Reply) -> String {
+        let text = reply.text();
+        let excerpt: String = text.trim().chars().take(300).collect();
+        let url = self.parts.client.url();
+        if excerpt.is_empty() {
+            format!("status {} from {url}", reply.status)
+        } else {
+            format!("status {} from {url}: {excerpt}", reply.status)
+        }
+    }
+
+    fn well(&mut self, _now: Instant) {
+        let recovered = self.pace.succeeded();
+        self.held = false;
+        if recovered && self.last_failure.take().is_some() {
+            let owed = self.owed();
+            self.parts.voice.always(&format!("{} takes records again; {owed} are owed to it", self.parts.name));
+        }
+    }
+
+    fn again(&mut self, job: &mut Job, after: Option<Duration>, why: String, now: Instant) {
+        match self.pace.failed(after, now) {
+            Next::Again(_) => self.unwell(why, "they are kept and sent again", now),
+            Next::GiveUp => {
+                self.give_up(job, Reason::Expired);
+                self.unwell(why, "the retry schedule has ended and they are dropped", now);
+            }
+        }
+    }
+
+    fn hold(&mut self, why: String, now: Instant) {
+        self.pace.hold(now);
+        self.held = true;
+        self.unwell(why, "they are kept; check LOGCHUTE_URL and the credentials", now);
+    }
+
+    fn unwell(&mut self, why: String, what: &str, now: Instant) {
+        let (name, owed) = (&self.parts.name, self.owed());
+        let limit = self.parts.backlog_bytes;
+        self.parts.voice.say(
+            Topic::of(name, "failed"),
+            || format!("{name} does not take records: {why}; {owed} are owed, {what} (backlog of {limit} bytes, LOGCHUTE_BACKLOG_BYTES)"),
+            now,
+        );
+        self.last_failure = Some(why);
+    }
+
+    /// Code of the backend panicked over this request: once more, then halved down to the record at fault.
+    fn panicked(&mut self, job: &mut Job, message: &str, now: Instant) {
+        let name = &self.parts.name;
+        self.parts.voice.say(Topic::of(name, "panicked"), || format!("the backend of {name} panicked: {message}"), now);
+        job.deaths += 1;
+        if job.deaths < 2 {
+            return;
+        }
+        if job.next_len() > 1 {
+            job.halve_next(true);
+        } else {
+            self.counts.dropped.add(Reason::Worker, job.next_severity(), 1);
+            job.settle_next(false);
+        }
+    }
+
+    /// Seals the open batch. Returns the number of the first batch that holds none of what came until now.
+    pub(crate) fn seal_for_flush(&mut self) -> u64 {
+        self.seal();
+        self.next_number
+    }
+
+    /// Whether all batches before that one are settled.
+    pub(crate) fn has_settled(&self, before: u64) -> bool {
+        let jobs = self.flights.iter().map(|flight| &flight.job).chain(self.backlog.oldest());
+        jobs.map(|job| job.number).all(|number| number >= before)
+    }
+
+    /// Gives up all that is owed, as the last thing.
+    pub(crate) fn close(&mut self, reason: Reason) {
+        self.seal();
+        while let Some(flight) = self.flights.pop() {
+            self.put_back(flight.job);
+        }
+        (self.flights_held, self.flights_payload) = (0, 0);
+        while let Some(mut job) = self.backlog.pop() {
+            self.give_up(&mut job, reason);
+        }
+    }
+
+    /// The worker died: what was in flight is to be sent again.
+    pub(crate) fn recover(&mut self) {
+        while let Some(flight) = self.flights.pop() {
+            self.put_back(flight.job);
+        }
+        (self.flights_held, self.flights_payload) = (0, 0);
+    }
+
+    /// When the lane must be ticked next, if that is a matter of time.
+    pub(crate) fn due(&mut self, now: Instant) -> Option<Instant> {
+        if let Some(until) = self.pace.due() {
+            let has_some = !self.backlog.is_empty() || self.batcher.open().is_some();
+            return has_some.then_some(until);
+        }
+        if !self.may_seal(now) {
+            return None;
+        }
+        self.batcher.due().into_iter().chain(self.urgent_due()).min()
+    }
+
+    /// Whether the lane can take more without giving anything up: while this is false and the queue blocks when
+    /// full, the worker leaves records there.
+    pub(crate) fn has_room(&mut self) -> bool {
+        if self.pace.is_well() {
+            return self.backlog.waiting_bytes() < IN_FLIGHT_BYTES / 2;
+        }
+        let largest = crate::frame::FRAME_MAX.min(self.parts.backlog_bytes / 4);
+        self.backlog.set_other_bytes(self.flights_held + self.batcher.open().map_or(0, Stored::held_bytes));
+        self.backlog.held_bytes() + largest <= self.parts.backlog_bytes
+    }
+
+    /// Records held, by walking what is held.
+    fn owed(&self) -> u64 {
+        let flights = self.flights.iter().map(|flight| flight.job.owed());
+        let waiting = self.backlog.waiting().map(Job::owed);
+        flights.chain(waiting).sum::<u64>() + self.batcher.open().map_or(0, |open| open.len() as u64)
+    }
+
+    /// Writes what became of its records into the books.
+    pub(crate) fn publish(&self, books: &mut DestinationLedger) {
+        let DestinationLedger { name: _, adopted, filtered, delivered, rejected, dropped, owed_memory: _, owed_disk } =
+            &self.counts;
+        (books.adopted, books.filtered, books.delivered) = (*adopted, *filtered, *delivered);
+        (books.rejected, books.dropped, books.owed_disk) = (*rejected, *dropped, *owed_disk);
+        books.owed_memory = self.owed();
+    }
+
+    pub(crate) fn dropped(&self) -> &Losses {
+        &self.counts.dropped
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.parts.name
+    }
+
+    /// Somebody waits in a flush until `deadline`.
+    pub(crate) fn hurry(&mut self, deadline: Instant, now: Instant) {
+        self.pace.hurry(deadline, now);
+    }
+
+    /// Writes how it is into the books.
+    pub(crate) fn publish_health(&self, health: &mut DestinationHealth) {
+        health.state = match (self.pace.is_well(), self.held) {
+            (true, _) => DestinationState::Well,
+            (false, true) => DestinationState::Held,
+            (false, false) => DestinationState::Retrying,
+        };
+        if health.last_failure != self.last_failure {
+            health.last_failure.clone_from(&self.last_failure);
+        }
+    }
+}

@@ -1,0 +1,28 @@
+//! Counters of what was lost before the queue, raised by the calling threads.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::frame::Severity;
+use crate::ledger::{Losses, Reason};
+
+#[derive(Default)]
+pub(super) struct LossCounters {
+    counts: [[AtomicU64; 6]; Reason::ALL.len()],
+}
+
+impl LossCounters {
+    pub(super) fn add(&self, reason: Reason, severity: Severity) {
+        self.counts[reason as usize][severity as usize].fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn get(&self) -> Losses {
+        let mut losses = Losses::default();
+        for reason in Reason::ALL {
+            for severity in Severity::ALL {
+                let count = self.counts[reason as usize][severity as usize].load(Ordering::Relaxed);
+                losses.add(reason, severity, count);
+            }
+        }
+        losses
+    }
+}

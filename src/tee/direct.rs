@@ -1,0 +1,62 @@
+//! The tee on the calling thread, where it is the only place: what it wrote is safe even from an abort.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use super::{Tee, TeeTo};
+use crate::frame::{Frame, RecordId, RecordRef};
+use crate::ledger::{Ledger, Losses, Reason};
+use crate::resource::Resource;
+
+pub(crate) struct Direct {
+    tee: Option<Tee>,
+    resource: Arc<Resource>,
+    incarnation: u128,
+    sequence: AtomicU64,
+    written: AtomicU64,
+    closed: AtomicBool,
+}
+
+impl Direct {
+    pub(crate) fn new(to: Option<TeeTo>, resource: Arc<Resource>, incarnation: u128) -> Self {
+        Self {
+            tee: to.map(Tee::new),
+            resource,
+            incarnation,
+            sequence: AtomicU64::new(0),
+            written: AtomicU64::new(0),
+            closed: AtomicBool::new(false),
+        }
+    }
+
+    /// Writes the record, with one locked write.
+    pub(crate) fn write(&self, frame: &Frame) -> Result<(), Reason> {
+        if self.closed.load(Ordering::Acquire) {
+            return Err(Reason::Shutdown);
+        }
+        let Some(tee) = &self.tee else { return Ok(()) };
+        let sequence = self.sequence.fetch_add(1, Ordering::Relaxed);
+        let id = RecordId { incarnation: self.incarnation, sequence };
+        let record = RecordRef::new(frame.callsite(), frame.bytes(), frame.nanos(), id);
+        let mut line = Vec::with_capacity(256);
+        tee.format(&mut line, &record, &self.resource);
+        match catch_unwind(AssertUnwindSafe(|| tee.write(&line))) {
+            Ok(Ok(())) => {
+                self.written.fetch_add(1, Ordering::Relaxed);
+                Ok(())
+            }
+            _ => Err(Reason::Tee),
+        }
+    }
+
+    pub(crate) fn close(&self) {
+        self.closed.store(true, Ordering::Release);
+    }
+
+    /// What was written counts as drained: there is no queue here.
+    pub(crate) fn ledger(&self, dropped: Losses) -> Ledger {
+        let drained = self.written.load(Ordering::Relaxed);
+        Ledger { emitted: drained + dropped.total(), drained, dropped, ..Ledger::default() }
+    }
+}

@@ -1,0 +1,40 @@
+//! The tee on the worker, beside the destinations: one write for all records of a drain.
+//!
+//! What a process that is killed or aborts had not drained by then is missing from it.
+
+use std::sync::Arc;
+
+use super::{Tee, TeeTo};
+use crate::frame::RecordRef;
+use crate::resource::Resource;
+
+/// Lines are written at this size, so that a large drain does not collect them all in memory.
+const WRITE_AT: usize = 64 * 1024;
+
+pub(crate) struct WorkerTee {
+    tee: Tee,
+    resource: Arc<Resource>,
+    lines: Vec<u8>,
+}
+
+impl WorkerTee {
+    pub(crate) fn new(to: TeeTo, resource: Arc<Resource>) -> Self {
+        Self { tee: Tee::new(to), resource, lines: Vec::new() }
+    }
+
+    pub(crate) fn take(&mut self, record: &RecordRef<'_>) {
+        self.tee.format(&mut self.lines, record, &self.resource);
+        if self.lines.len() >= WRITE_AT {
+            self.write();
+        }
+    }
+
+    /// Writes what was taken. A copy that cannot be written is no loss: the destinations have the record.
+    pub(crate) fn write(&mut self) {
+        if !self.lines.is_empty() {
+            let _ = self.tee.write(&self.lines);
+            self.lines.clear();
+            self.lines.shrink_to(2 * WRITE_AT);
+        }
+    }
+}

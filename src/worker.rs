@@ -1,0 +1,439 @@
+//! The one thread that sends, and its loop: drain, number, hand to the tee and the lanes.
+//!
+//! It owns all that is owed, outside of the code that may panic, so a panic anywhere costs at most the record in
+//! hand, and that one is counted. It never waits for a record: it polls, so that a caller does not pay
+//! for waking it.
+
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::mpsc::sync_channel;
+use std::task::Poll;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use tokio::runtime;
+
+use crate::announce::Announcer;
+use crate::capture::Intake;
+use crate::flush::{Control, Ticket};
+use crate::frame::{Frame, RecordId, RecordRef, Severity, panic_message};
+use crate::health::WorkerState;
+use crate::lane::{Lane, Outcome, Sending};
+use crate::ledger::{Reason, Report};
+use crate::mute;
+use crate::tee::WorkerTee;
+use crate::voice::{Topic, Voice};
+
+/// Between two looks at the queue: while records come, and when none came for a while. 50 ms cost under a
+/// thousandth of a core and are the most that a record waits before it is drained.
+const POLL_BUSY: Duration = Duration::from_millis(1);
+const POLL_IDLE: Duration = Duration::from_millis(50);
+
+/// Records drained before the lanes are looked at again.
+const ROUND: usize = 1024;
+
+/// So many deaths within the span, and records are dropped until the oldest is longer ago.
+const DEATHS: usize = 5;
+const DEATHS_WITHIN: Duration = Duration::from_secs(60);
+
+/// Two threads for resolving names: one that hangs does not keep the next from starting.
+const BLOCKING_THREADS: usize = 2;
+
+/// A flush under way.
+struct Flush {
+    ticket: Arc<Ticket>,
+    /// Records that had been accepted when the ticket was seen.
+    accepted: u64,
+    /// Once they are drained: for each lane the first batch that is not part of the flush.
+    marks: Option<Vec<u64>>,
+}
+
+pub(crate) struct Worker {
+    intake: Arc<Intake>,
+    control: Arc<Control>,
+    voice: Arc<Voice>,
+    lanes: Vec<Lane>,
+    tee: Option<WorkerTee>,
+    announcer: Announcer,
+    numbers: Numbers,
+    accepted: u64,
+    drained: u64,
+    own: u64,
+    flushes: Vec<Flush>,
+    /// The record that is being handed on, and the lanes that have it already.
+    in_hand: Option<(Severity, usize)>,
+    deaths: VecDeque<Instant>,
+    restarts: u64,
+}
+
+impl Worker {
+    pub(crate) fn new(
+        intake: Arc<Intake>,
+        control: Arc<Control>,
+        voice: Arc<Voice>,
+        lanes: Vec<Lane>,
+        tee: Option<WorkerTee>,
+        incarnation: u128,
+    ) -> Self {
+        Self {
+            intake,
+            control,
+            voice,
+            lanes,
+            tee,
+            announcer: Announcer::default(),
+            numbers: Numbers { incarnation, sequence: 0, last: i64::MIN },
+            accepted: 0,
+            drained: 0,
+            own: 0,
+            flushes: Vec::new(),
+            in_hand: None,
+            deaths: VecDeque::new(),
+            restarts: 0,
+        }
+    }
+
+    /// Starts the thread, and waits until its runtime stands.
+    pub(crate) fn spawn(self) -> io::Result<()> {
+        let (ready, is_ready) = sync_channel(1);
+        thread::Builder::new().name("logchute".into()).spawn(move || {
+            mute::this_thread();
+            match runtime() {
+                Ok(runtime) => {
+                    let _ = ready.send(Ok(()));
+                    self.supervise(&runtime);
+                    // A resolver that hangs must not hang the end.
+                    runtime.shutdown_background();
+                }
+                Err(error) => {
+                    let _ = ready.send(Err(error));
+                }
+            }
+        })?;
+        is_ready.recv().unwrap_or_else(|_| Err(io::Error::other("the worker thread died while starting")))
+    }
+
+    /// Runs, and runs again after each panic, until the pipeline is shut down.
+    fn supervise(mut self, runtime: &runtime::Runtime) {
+        self.publish(WorkerState::Running);
+        while let Err(panic) = catch_unwind(AssertUnwindSafe(|| runtime.block_on(self.run()))) {
+            self.restarts += 1;
+            let now = Instant::now();
+            self.recover(panic_message(panic.as_ref()), now);
+            if self.is_degraded(now) {
+                self.degraded();
+            }
+        }
+    }
+
+    fn is_degraded(&mut self, now: Instant) -> bool {
+        self.deaths.push_back(now);
+        while self.deaths.front().is_some_and(|&death| now.duration_since(death) > DEATHS_WITHIN) {
+            self.deaths.pop_front();
+        }
+        self.deaths.len() >= DEATHS
+    }
+
+    fn recover(&mut self, message: &str, now: Instant) {
+        if let Some((severity, have)) = self.in_hand.take() {
+            for lane in self.lanes.iter_mut().skip(have) {
+                lane.lose(severity, Reason::Worker);
+            }
+        }
+        for lane in &mut self.lanes {
+            lane.recover();
+        }
+        let _ = catch_unwind(AssertUnwindSafe(|| {
+            self.voice.say(
+                Topic::of("worker", "panicked"),
+                || format!("the worker panicked and was restarted; what was in flight is sent again: {message}"),
+                now,
+            );
+        }));
+    }
+
+    /// Keeps the queue empty and the books right, and does nothing else that could panic, until the oldest death is
+    /// long enough ago.
+    fn degraded(&mut self) {
+        let until = self.deaths.front().map_or_else(Instant::now, |&oldest| oldest + DEATHS_WITHIN);
+        self.voice.always("the worker died five times in a minute; for the rest of it records are dropped");
+        loop {
+            let now = Instant::now();
+            self.drop_queued(Reason::Worker);
+            self.see_tickets(now);
+            let over = self.flushes.iter().any(|flush| flush.ticket.closing && now >= flush.ticket.deadline);
+            self.publish(WorkerState::Degraded);
+            if now >= until || over {
+                return;
+            }
+            for flush in self.flushes.extract_if(.., |flush| now >= flush.ticket.deadline) {
+                flush.ticket.complete(self.control.books().ledger(&self.intake.queue), false);
+            }
+            thread::sleep(POLL_IDLE);
+        }
+    }
+
+    async fn run(&mut self) {
+        let mut sendings = FuturesUnordered::new();
+        let mut poll = POLL_BUSY;
+        loop {
+            let now = Instant::now();
+            self.see_tickets(now);
+            let drained = self.drain(now);
+            self.announce(now);
+            self.mark_flushes();
+            for lane in &mut self.lanes {
+                lane.tick(now, |sending| sendings.push(sending));
+            }
+            self.publish(WorkerState::Running);
+            if self.finish_flushes(now) {
+                return;
+            }
+            poll = if drained > 0 { POLL_BUSY } else { (poll * 2).min(POLL_IDLE) };
+            let until = if drained == ROUND { now } else { self.due(now, poll) };
+            for outcome in wait(&self.intake, &mut sendings, until).await {
+                let now = Instant::now();
+                self.lanes[outcome.lane].end(outcome, now);
+            }
+        }
+    }
+
+    fn due(&mut self, now: Instant, poll: Duration) -> Instant {
+        let lanes = self.lanes.iter_mut().filter_map(|lane| lane.due(now));
+        let flushes = self.flushes.iter().map(|flush| flush.ticket.deadline);
+        lanes.chain(flushes).min().map_or(now + poll, |due| due.min(now + poll))
+    }
+
+    /// Takes records out of the queue and hands them on; says how many.
+    fn drain(&mut self, now: Instant) -> usize {
+        let intake = Arc::clone(&self.intake);
+        intake.queue.wake().begin_drain();
+        let filters = intake.filters.now();
+        let agree = filters.agree();
+        let mut drain = intake.queue.drain();
+        let mut count = 0;
+        while count < ROUND {
+            if intake.queue.blocks() && !self.lanes.iter_mut().all(Lane::has_room) {
+                break;
+            }
+            let Some(frame) = drain.next() else { break };
+            count += 1;
+            self.drained += 1;
+            let severity = frame.severity();
+            self.in_hand = Some((severity, 0));
+            let (id, nanos) = self.numbers.next(frame.nanos());
+            let record = RecordRef::new(frame.callsite(), frame.bytes(), nanos, id);
+            let wanted = |filter: &tracing_subscriber::filter::Targets| {
+                agree || filter.would_enable(record.target(), &severity.level())
+            };
+            if let (Some(tee), Some(filter)) = (&mut self.tee, &filters.tee) {
+                if wanted(filter) {
+                    tee.take(&record);
+                }
+            }
+            for (index, lane) in self.lanes.iter_mut().enumerate() {
+                self.in_hand = Some((severity, index));
+                if wanted(filters.of_lane(index)) {
+                    lane.take(&frame, id, nanos, now);
+                } else {
+                    lane.filter_out();
+                }
+            }
+            self.in_hand = None;
+        }
+        drop(drain);
+        if let Some(tee) = &mut self.tee {
+            tee.write();
+        }
+        count
+    }
+
+    /// Hands a record of our own to the lanes.
+    fn hand_own(&mut self, frame: &Frame, now: Instant) {
+        self.own += 1;
+        let (id, nanos) = self.numbers.next(frame.nanos());
+        for lane in &mut self.lanes {
+            lane.take(frame, id, nanos, now);
+        }
+    }
+
+    /// Tells of losses, on stderr and in the stream.
+    fn announce(&mut self, now: Instant) {
+        let closing = self.flushes.iter().any(|flush| flush.ticket.closing && flush.marks.is_none());
+        let lanes = self.lanes.iter().map(|lane| (lane.name(), lane.dropped()));
+        let records = self.announcer.look(&self.intake.queue, lanes, &self.voice, closing, now);
+        for record in records {
+            self.hand_own(&record.into_own_frame(), now);
+        }
+    }
+
+    fn see_tickets(&mut self, now: Instant) {
+        for ticket in self.control.take_tickets() {
+            if ticket.closing {
+                self.intake.queue.close();
+            }
+            for lane in &mut self.lanes {
+                lane.hurry(ticket.deadline, now);
+            }
+            self.accepted = self.intake.queue.accepted(self.accepted);
+            self.flushes.push(Flush { ticket, accepted: self.accepted, marks: None });
+        }
+    }
+
+    /// A flush whose records are all drained: seals them.
+    fn mark_flushes(&mut self) {
+        for flush in &mut self.flushes {
+            if flush.marks.is_none() && self.drained >= flush.accepted {
+                flush.marks = Some(self.lanes.iter_mut().map(Lane::seal_for_flush).collect());
+            }
+        }
+    }
+
+    /// Completes the flushes that are settled or over; true if the pipeline ends with one of them.
+    fn finish_flushes(&mut self, now: Instant) -> bool {
+        let lanes = &self.lanes;
+        let is_settled = |flush: &Flush| {
+            let all = |marks: &Vec<u64>| lanes.iter().zip(marks).all(|(lane, &mark)| lane.has_settled(mark));
+            flush.marks.as_ref().is_some_and(all)
+        };
+        let mut closing = None;
+        for flush in self.flushes.extract_if(.., |flush| now >= flush.ticket.deadline || is_settled(flush)) {
+            let settled = is_settled(&flush);
+            if flush.ticket.closing {
+                closing = Some((flush.ticket, settled));
+            } else {
+                flush.ticket.complete(self.control.books().ledger(&self.intake.queue), settled);
+            }
+        }
+        let Some((ticket, settled)) = closing else { return false };
+        self.end(&ticket, settled);
+        true
+    }
+
+    /// The last act: counts what could not be sent.
+    fn end(&mut self, ticket: &Ticket, settled: bool) {
+        // Callers that were admitted before the queue closed may still be on their way into it.
+        let patience = Instant::now() + Duration::from_millis(20);
+        loop {
+            self.drop_queued(Reason::Deadline);
+            if self.drained >= self.intake.queue.accepted(self.accepted) || Instant::now() > patience {
+                break;
+            }
+            thread::yield_now();
+        }
+        for lane in &mut self.lanes {
+            lane.close(Reason::Deadline);
+        }
+        self.publish(WorkerState::Stopped);
+        let ledger = self.control.books().ledger(&self.intake.queue);
+        if ledger.lost() > 0 {
+            self.voice.always(&format!("at the end records were lost: {}", ledger.to_string().replace('\n', "; ")));
+        }
+        self.control.end(Report::new(ledger.clone(), settled, Duration::ZERO));
+        for flush in self.flushes.drain(..) {
+            flush.ticket.complete(ledger.clone(), settled);
+        }
+        ticket.complete(ledger, settled);
+    }
+
+    fn drop_queued(&mut self, reason: Reason) {
+        for frame in self.intake.queue.drain() {
+            self.drained += 1;
+            for lane in &mut self.lanes {
+                lane.lose(frame.severity(), reason);
+            }
+        }
+    }
+
+    fn publish(&mut self, state: WorkerState) {
+        self.accepted = self.intake.queue.accepted(self.accepted);
+        let mut books = self.control.books();
+        (books.accepted, books.drained, books.own) = (self.accepted, self.drained, self.own);
+        (books.worker, books.restarts) = (Some(state), self.restarts);
+        for (lane, ledger) in self.lanes.iter().zip(&mut books.destinations) {
+            lane.publish(ledger);
+        }
+        for (lane, health) in self.lanes.iter().zip(&mut books.health) {
+            lane.publish_health(health);
+        }
+    }
+}
+
+fn runtime() -> io::Result<runtime::Runtime> {
+    runtime::Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(BLOCKING_THREADS)
+        .thread_name("logchute-dns")
+        // Host names are resolved on this runtime's blocking pool, not on this thread. Muting only this
+        // thread would let the resolver's log lines enter the queue, and each send would cause the next.
+        .on_thread_start(mute::this_thread)
+        .build()
+}
+
+/// Waits for the end of a request, a wake-up or the time; gives all requests that have ended.
+async fn wait(intake: &Intake, sendings: &mut FuturesUnordered<Sending>, until: Instant) -> Vec<Outcome> {
+    let mut ended = Vec::new();
+    let mut woken = pin!(intake.queue.wake().woken());
+    let mut sleep = pin!(tokio::time::sleep_until(until.into()));
+    poll_fn(|context| {
+        while let Poll::Ready(Some(outcome)) = sendings.poll_next_unpin(context) {
+            ended.push(outcome);
+        }
+        let stop = !ended.is_empty()
+            || woken.as_mut().poll(context).is_ready()
+            || sleep.as_mut().poll(context).is_ready();
+        if stop { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
+    // Connections are driven by tasks of the runtime: at full speed they need their turn as well.
+    tokio::task::yield_now().await;
+    ended
+}
+
+/// Gives each record its id and a time of its own.
+struct Numbers {
+    incarnation: u128,
+    sequence: u64,
+    last: i64,
+}
+
+impl Numbers {
+    /// A time that is not above the last one becomes the last one and a nanosecond, because stores that merge equal
+    /// entries would merge two of ours. Where the clock went back by a second or more, the clock is followed.
+    fn next(&mut self, nanos: i64) -> (RecordId, i64) {
+        const SECOND: i64 = 1_000_000_000;
+        let went_back = self.last.saturating_sub(nanos);
+        self.last = if went_back >= SECOND || nanos > self.last { nanos } else { self.last.saturating_add(1) };
+        let id = RecordId { incarnation: self.incarnation, sequence: self.sequence };
+        self.sequence += 1;
+        (id, self.last)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn times(clock: &[i64]) -> Vec<i64> {
+        let mut numbers = Numbers { incarnation: 1, sequence: 0, last: i64::MIN };
+        clock.iter().map(|&nanos| numbers.next(nanos).1).collect()
+    }
+
+    #[test]
+    fn equal_times_become_unique_and_a_small_step_back_is_smoothed() {
+        assert_eq!(times(&[5, 5, 5, 4, 9]), [5, 6, 7, 8, 9]);
+    }
+
+    #[test]
+    fn n13_a_clock_that_went_back_by_a_second_is_followed() {
+        let hour = 3_600_000_000_000;
+        assert_eq!(times(&[hour, hour - 1_000_000_000, 7]), [hour, hour - 1_000_000_000, 7]);
+        assert_eq!(times(&[i64::MAX, i64::MAX, i64::MIN]), [i64::MAX, i64::MAX, i64::MIN]);
+    }
+}
