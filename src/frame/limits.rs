@@ -5,8 +5,14 @@
 pub(crate) const VALUE_MAX: usize = 256 * 1024;
 /// A whole record.
 pub(crate) const FRAME_MAX: usize = 1024 * 1024;
+/// What fields leave of it, so that a message that comes after them still has room.
+pub(crate) const MESSAGE_ROOM: usize = 8 * 1024;
+/// Fields may fill a frame to here.
+pub(crate) const FIELDS_END_MAX: usize = FRAME_MAX - MESSAGE_ROOM;
 /// Fields of a record, those of its spans included.
 pub(crate) const FIELDS_MAX: usize = 128;
+/// Spans of a record, counted from the innermost; deeper nesting is a recursion, and its outer end is left out.
+pub(crate) const SPANS_MAX: usize = 128;
 /// A field's name. VictoriaLogs (`maxFieldNameSize`) drops the whole record for a longer one.
 pub(crate) const KEY_MAX: usize = 128;
 /// Arrays and objects inside one another in a nested value.
@@ -30,13 +36,13 @@ impl CharBoundary for str {
     }
 }
 
-/// A key that is not too long: cut ones end with a checksum, so that two of them stay different.
-pub(crate) fn cut_key(key: &str, buffer: &mut String) {
+/// A key of at most `most` bytes: cut ones end with a checksum, so that two of them stay different.
+pub(crate) fn cut_key(key: &str, most: usize, buffer: &mut String) {
     let sum = key
         .bytes()
         .fold(0xcbf2_9ce4_8422_2325_u64, |sum, byte| (sum ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3));
     buffer.clear();
-    buffer.push_str(&key[..key.floor_char_boundary_at(KEY_MAX - 3 - 8)]);
+    buffer.push_str(&key[..key.floor_char_boundary_at(most.saturating_sub(3 + 8))]);
     buffer.push('…');
     buffer.push_str(&format!("{:08x}", (sum >> 32) as u32 ^ sum as u32));
 }
@@ -97,8 +103,8 @@ mod tests {
     #[test]
     fn long_keys_that_begin_alike_stay_different() {
         let (mut one, mut two) = (String::new(), String::new());
-        cut_key(&format!("{}1", "k".repeat(65_536)), &mut one);
-        cut_key(&format!("{}2", "k".repeat(65_536)), &mut two);
+        cut_key(&format!("{}1", "k".repeat(65_536)), KEY_MAX, &mut one);
+        cut_key(&format!("{}2", "k".repeat(65_536)), KEY_MAX, &mut two);
         assert_ne!(one, two);
         assert_eq!(one.len(), KEY_MAX);
     }

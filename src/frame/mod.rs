@@ -21,11 +21,14 @@ mod callsite;
 mod limits;
 mod read;
 mod severity;
+#[cfg(test)]
+mod tests;
 mod thread;
 mod write;
 
 pub(crate) use callsite::Callsite;
-use limits::{CUT_MARK, FIELDS_MAX, FRAME_MAX, KEY_MAX, VALUE_MAX, cut_nesting};
+pub(crate) use limits::{CUT_MARK, CharBoundary, FRAME_MAX, KEY_MAX, cut_key};
+use limits::{FIELDS_END_MAX, FIELDS_MAX, SPANS_MAX, VALUE_MAX, cut_nesting};
 pub(crate) use read::fields_without;
 pub use read::{Field, Fields, RecordId, RecordRef, Spans, Value};
 pub use severity::Severity;
@@ -37,7 +40,7 @@ const HEAD: usize = 24;
 const FLAG_OWN: u8 = 1;
 const FLAG_INLINE_CALLSITE: u8 = 2;
 const FLAG_MESSAGE_CUT: u8 = 4;
-/// Some of the record's own keys are names, so a name may occur twice; a callsite's names never do.
+/// Some of the record's own keys are names, so a name may occur twice.
 const FLAG_NAMED_KEYS: u8 = 8;
 
 /// Stands in place of an index where the name of a key follows.

@@ -2,8 +2,10 @@
 
 use tracing::Metadata;
 
+use super::callsite::repeats_a_name;
 use super::{
-    ABSENT, FLAG_INLINE_CALLSITE, FLAG_MESSAGE_CUT, FLAG_NAMED_KEYS, FLAG_OWN, HEAD, KEY_INLINE, Severity, tag,
+    ABSENT, FIELDS_MAX, FLAG_INLINE_CALLSITE, FLAG_MESSAGE_CUT, FLAG_NAMED_KEYS, FLAG_OWN, HEAD, KEY_INLINE, SPANS_MAX,
+    Severity, tag,
 };
 
 /// What tells one record from all others, the same on every attempt and after a restart.
@@ -40,7 +42,7 @@ pub enum Value<'a> {
     I64(i64),
     /// An unsigned integer of 64 bits.
     U64(u64),
-    /// An integer below `i64::MIN`, or a signed one above `i64::MAX`.
+    /// An integer below `i64::MIN`, or a signed one above `u64::MAX`.
     I128(i128),
     /// An integer above `u64::MAX`.
     U128(u128),
@@ -184,7 +186,7 @@ impl<'a> RecordRef<'a> {
     #[must_use]
     #[inline]
     pub fn spans(&self) -> Spans<'a> {
-        Spans { reader: Reader { bytes: self.bytes, at: self.number(20) } }
+        Spans { reader: Reader { bytes: self.bytes, at: self.number(20) }, left: SPANS_MAX }
     }
 
     /// The fields: its own, then those of its spans from the innermost outwards, each name once.
@@ -194,16 +196,21 @@ impl<'a> RecordRef<'a> {
     #[must_use]
     #[inline]
     pub fn fields(&self) -> Fields<'a> {
+        let own = self.own_entries();
+        let may_repeat = self.byte(9) & FLAG_NAMED_KEYS != 0 || self.callsite.is_some_and(repeats_a_name);
+        Fields { record: *self, now: own, spans: self.spans(), spans_begun: 0, left: FIELDS_MAX, may_repeat }
+    }
+
+    #[inline]
+    fn own_entries(&self) -> Entries<'a> {
         let end = self.number(20).min(self.bytes.len());
         let (message, len) = self.message_place();
         let tail = if self.byte(9) & FLAG_MESSAGE_CUT == 0 { 0 } else { size_of::<u64>() };
-        let own = Entries {
+        Entries {
             reader: Reader { bytes: self.bytes.get(..end).unwrap_or_default(), at: self.fields_at() },
             callsite: self.callsite,
             message: (message, len.saturating_add(tail)),
-        };
-        let may_repeat = self.byte(9) & FLAG_NAMED_KEYS != 0;
-        Fields { own, now: own, all_spans: self.spans(), spans: self.spans(), spans_begun: 0, may_repeat }
+        }
     }
 
     #[inline]
@@ -384,10 +391,14 @@ pub(crate) fn fields_without(old: &[u8], new: &[u8]) -> (usize, Vec<u8>) {
 #[derive(Clone, Copy)]
 pub struct Spans<'a> {
     reader: Reader<'a>,
+    /// No frame of ours has more; bytes that only look like one shall not keep a reader busy.
+    left: usize,
 }
 
 impl<'a> Spans<'a> {
+    #[inline]
     fn next_with_fields(&mut self) -> Option<(&'a str, &'a [u8])> {
+        self.left = self.left.checked_sub(1)?;
         let len = self.reader.u8()?;
         let name = text(self.reader.take(usize::from(len))?);
         let len = self.reader.u32()? as usize;
@@ -407,28 +418,34 @@ impl<'a> Iterator for Spans<'a> {
 /// The fields of a record; see [`RecordRef::fields`].
 #[derive(Clone, Copy)]
 pub struct Fields<'a> {
-    own: Entries<'a>,
+    record: RecordRef<'a>,
     now: Entries<'a>,
-    all_spans: Spans<'a>,
     spans: Spans<'a>,
     /// 0 while `now` are the record's own fields, then the position of the span whose fields they are.
     spans_begun: usize,
+    /// As in [`Spans`].
+    left: usize,
     may_repeat: bool,
 }
 
-impl Fields<'_> {
+impl<'a> Fields<'a> {
+    /// The record that they belong to.
+    #[inline]
+    pub(crate) fn record(&self) -> RecordRef<'a> {
+        self.record
+    }
+
     /// Whether another field of the same name takes the place of this one, which is the last that `now` gave.
     fn is_replaced(&self, key: &str) -> bool {
-        let later_here = || self.now.into_iter().any(|field| field.key == key);
+        let has = |entries: Entries<'a>| entries.take(FIELDS_MAX).any(|field| field.key == key);
         if self.spans_begun == 0 {
-            return self.may_repeat && later_here();
+            return self.may_repeat && has(self.now);
         }
-        let mut inner_spans = self.all_spans;
-        self.own.into_iter().any(|field| field.key == key)
-            || (1..self.spans_begun).any(|_| {
-                inner_spans.next_with_fields().is_some_and(|(_, fields)| Entries::of_span(fields).any(|f| f.key == key))
-            })
-            || later_here()
+        let mut inner_spans = self.record.spans();
+        has(self.record.own_entries())
+            || (1..self.spans_begun)
+                .any(|_| inner_spans.next_with_fields().is_some_and(|(_, fields)| has(Entries::of_span(fields))))
+            || has(self.now)
     }
 }
 
@@ -439,8 +456,12 @@ impl<'a> Iterator for Fields<'a> {
     fn next(&mut self) -> Option<Field<'a>> {
         loop {
             match self.now.next() {
-                Some(field) if !self.is_replaced(field.key) => return Some(field),
-                Some(_) => {}
+                Some(field) => {
+                    self.left = self.left.checked_sub(1)?;
+                    if !self.is_replaced(field.key) {
+                        return Some(field);
+                    }
+                }
                 None => {
                     let (_, fields) = self.spans.next_with_fields()?;
                     self.now = Entries::of_span(fields);

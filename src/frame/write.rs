@@ -7,11 +7,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use tracing::Metadata;
 
-use super::limits::{CharBoundary as _, cut_key};
 use super::read::fields_prefix;
 use super::{
-    ABSENT, CUT_MARK, Callsite, FIELDS_MAX, FLAG_INLINE_CALLSITE, FLAG_MESSAGE_CUT, FLAG_NAMED_KEYS, FLAG_OWN,
-    FRAME_MAX, HEAD, KEY_INLINE, KEY_MAX, Severity, VALUE_MAX, cut_nesting, tag, thread,
+    ABSENT, CUT_MARK, Callsite, CharBoundary as _, FIELDS_END_MAX, FIELDS_MAX, FLAG_INLINE_CALLSITE, FLAG_MESSAGE_CUT,
+    FLAG_NAMED_KEYS, FLAG_OWN, FRAME_MAX, HEAD, KEY_INLINE, KEY_MAX, SPANS_MAX, Severity, VALUE_MAX, cut_key,
+    cut_nesting, tag, thread,
 };
 
 /// Bytes of a frame that travel inside its queue slot; a longer frame travels in one box.
@@ -193,9 +193,9 @@ impl FieldsWriter<Vec<u8>> {
         Self::over(Vec::new())
     }
 
-    /// How many fields there are, and their bytes.
+    /// How many fields were given, those that were left out included, and the bytes of the others.
     pub(crate) fn into_parts(self) -> (usize, Vec<u8>) {
-        (self.fields, self.sink)
+        (self.fields + usize::from(self.left_out), self.sink)
     }
 }
 
@@ -217,7 +217,7 @@ impl<S: Sink> FieldsWriter<S> {
     #[inline]
     fn begin(&mut self, room: usize) -> bool {
         // A key and the lengths take less than twice its limit.
-        let fits = self.fields < FIELDS_MAX && self.sink.len() + room + 2 * KEY_MAX <= FRAME_MAX;
+        let fits = self.fields < FIELDS_MAX && self.sink.len() + room + 2 * KEY_MAX <= FIELDS_END_MAX;
         if fits {
             self.fields += 1;
         } else {
@@ -229,8 +229,8 @@ impl<S: Sink> FieldsWriter<S> {
     #[inline]
     fn key(&mut self, key: Key<'_>) {
         match key.index {
-            Some(index) => self.sink.put(&[index]),
-            None => self.named_key(key.name),
+            Some(index) if index != KEY_INLINE => self.sink.put(&[index]),
+            _ => self.named_key(key.name),
         }
     }
 
@@ -238,7 +238,7 @@ impl<S: Sink> FieldsWriter<S> {
         self.named_keys = true;
         let mut shorter = String::new();
         let name = if name.len() > KEY_MAX {
-            cut_key(name, &mut shorter);
+            cut_key(name, KEY_MAX, &mut shorter);
             &shorter
         } else {
             name
@@ -268,9 +268,10 @@ impl<S: Sink> FieldsWriter<S> {
     }
 
     pub(crate) fn i128(&mut self, key: Key<'_>, value: i128) {
-        match i64::try_from(value) {
-            Ok(value) => self.i64(key, value),
-            Err(_) => self.fixed(key, tagged::<17>(tag::I128, &value.to_le_bytes())),
+        match (i64::try_from(value), u64::try_from(value)) {
+            (Ok(value), _) => self.i64(key, value),
+            (_, Ok(value)) => self.u64(key, value),
+            _ => self.fixed(key, tagged::<17>(tag::I128, &value.to_le_bytes())),
         }
     }
 
@@ -324,7 +325,7 @@ impl<S: Sink> FieldsWriter<S> {
     /// Bytes that need not be text.
     pub(crate) fn bytes(&mut self, key: Key<'_>, value: &[u8]) {
         // Stores get them as base64, which is a third longer.
-        let limit = (VALUE_MAX / 4 * 3).min(FRAME_MAX.saturating_sub(self.sink.len() + 4 * KEY_MAX));
+        let limit = (VALUE_MAX / 4 * 3).min(FIELDS_END_MAX.saturating_sub(self.sink.len() + 4 * KEY_MAX));
         if !self.begin(value.len().min(limit)) {
             return;
         }
@@ -342,7 +343,7 @@ impl<S: Sink> FieldsWriter<S> {
     pub(crate) fn json(&mut self, key: Key<'_>, json: &str) {
         let cut = cut_nesting(json);
         let json = cut.as_deref().unwrap_or(json);
-        let fits = json.len() <= VALUE_MAX && self.sink.len() + json.len() + 4 * KEY_MAX <= FRAME_MAX;
+        let fits = json.len() <= VALUE_MAX && self.sink.len() + json.len() + 4 * KEY_MAX <= FIELDS_END_MAX;
         self.text(key, if fits { tag::JSON } else { tag::STR }, |out| out.write_str(json));
     }
 
@@ -356,12 +357,12 @@ impl<S: Sink> FieldsWriter<S> {
             self.str(Key::named(&name), &kind.name);
         }
         let mut chain = Vec::new();
-        let mut next = error.source();
+        let mut next = source_of(error);
         while let Some(cause) = next.filter(|_| chain.len() < super::limits::DEPTH_MAX) {
-            let mut text = String::new();
-            guarded_text(&mut text, format_args!("{cause}"));
-            chain.push(serde_json::Value::String(text));
-            next = cause.source();
+            let mut text = Vec::new();
+            let _ = guarded(&mut Text::new(&mut text, FRAME_MAX), format_args!("{cause}"));
+            chain.push(serde_json::Value::String(String::from_utf8_lossy(&text).into_owned()));
+            next = source_of(cause);
         }
         if !chain.is_empty() {
             name.truncate(key.name.len());
@@ -370,28 +371,29 @@ impl<S: Sink> FieldsWriter<S> {
         }
     }
 
-    /// The message, formatted in place; a second one is left out.
+    /// The message, formatted in place; a second one is left out, and counted like a field.
     #[inline]
     pub(crate) fn message(&mut self, text: fmt::Arguments<'_>) {
         match text.as_str() {
             Some(text) => self.message_str(text),
-            None if self.message.0 == 0 => self.message_with(|out| guarded(out, text)),
-            None => {}
+            None => self.message_with(|out| guarded(out, text)),
         }
     }
 
-    /// The message as it is; a second one is left out.
+    /// The message as it is; a second one is left out, and counted like a field.
     #[inline]
     pub(crate) fn message_str(&mut self, text: &str) {
-        if self.message.0 == 0 {
-            self.message_with(|out| out.write_str(text));
-        }
+        self.message_with(|out| out.write_str(text));
     }
 
     #[inline]
     fn message_with(&mut self, write: impl FnOnce(&mut Text<'_, S>) -> fmt::Result) {
+        if self.message.0 != 0 {
+            self.left_out = self.left_out.saturating_add(1);
+            return;
+        }
         let start = self.sink.len();
-        let mut out = Text::new(&mut self.sink);
+        let mut out = Text::new(&mut self.sink, FRAME_MAX);
         let _ = write(&mut out);
         self.message = (start, out.kept);
         if let Some(original) = out.original() {
@@ -407,7 +409,7 @@ impl<S: Sink> FieldsWriter<S> {
         self.key(key);
         let head = self.sink.len();
         self.sink.put(&[tag, 0, 0, 0, 0]);
-        let mut out = Text::new(&mut self.sink);
+        let mut out = Text::new(&mut self.sink, FIELDS_END_MAX);
         let _ = write(&mut out);
         let (kept, original) = (out.kept, out.original());
         self.sink.patch(head + 1, &(kept as u32).to_le_bytes());
@@ -436,11 +438,9 @@ fn guarded<S: Sink>(out: &mut Text<'_, S>, value: fmt::Arguments<'_>) -> fmt::Re
     }
 }
 
-fn guarded_text(out: &mut String, value: fmt::Arguments<'_>) {
-    if let Err(panic) = catch_unwind(AssertUnwindSafe(|| out.write_fmt(value))) {
-        out.clear();
-        let _ = write!(out, "<panicked: {}>", panic_message(panic.as_ref()));
-    }
+/// The cause of an error; none where its own code panics.
+fn source_of<'e>(error: &'e (dyn Error + 'static)) -> Option<&'e (dyn Error + 'static)> {
+    catch_unwind(AssertUnwindSafe(|| error.source())).unwrap_or(None)
 }
 
 /// The text of a panic, where it has one.
@@ -460,10 +460,11 @@ struct Text<'s, S> {
 }
 
 impl<'s, S: Sink> Text<'s, S> {
-    fn new(sink: &'s mut S) -> Self {
+    /// `end` is how far the frame may reach.
+    fn new(sink: &'s mut S, end: usize) -> Self {
         let start = sink.len();
         // Eight bytes for the original length follow.
-        let room = VALUE_MAX.min(FRAME_MAX.saturating_sub(start + 8)).max(CUT_MARK.len());
+        let room = VALUE_MAX.min(end.saturating_sub(start + 8)).max(CUT_MARK.len());
         Self { sink, start, room, kept: 0, total: 0, full: false }
     }
 
@@ -534,6 +535,7 @@ pub(crate) struct Writer {
     pub(crate) fields: FieldsWriter<Slot>,
     flags: u8,
     spans_at: usize,
+    spans: usize,
 }
 
 impl Writer {
@@ -569,6 +571,7 @@ impl Writer {
             flags,
             message: (0, 0),
             spans_at: 0,
+            spans: 0,
         }
     }
 
@@ -585,14 +588,20 @@ impl Writer {
             self.spans_at = writer.sink.len();
         }
         let name = &name[..name.floor_char_boundary_at(255)];
-        let room = FRAME_MAX.saturating_sub(writer.sink.len() + name.len() + 5);
+        let head_end = writer.sink.len() + name.len() + 5;
+        self.spans += 1;
+        if self.spans > SPANS_MAX || head_end > FRAME_MAX {
+            writer.left_out = writer.left_out.saturating_add(u16::try_from(count).unwrap_or(u16::MAX));
+            return;
+        }
+        let room = FRAME_MAX - head_end;
         let (kept, fields) = if writer.fields + count <= FIELDS_MAX && fields.len() <= room {
             (count, fields)
         } else {
             fields_prefix(fields, FIELDS_MAX - writer.fields.min(FIELDS_MAX), room)
         };
         writer.fields += kept;
-        writer.left_out = writer.left_out.saturating_add((count - kept.min(count)) as u16);
+        writer.left_out = writer.left_out.saturating_add(u16::try_from(count - kept.min(count)).unwrap_or(u16::MAX));
         writer.sink.put(&[name.len() as u8]);
         writer.sink.put(name.as_bytes());
         writer.sink.put(&(fields.len() as u32).to_le_bytes());
