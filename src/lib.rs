@@ -1,16 +1,32 @@
 //! logchute
 #![forbid(unsafe_code)]
+mod announce;
 pub mod backend;
 mod batch;
+mod capture;
 mod config;
 mod error;
+mod exit;
+mod flush;
 mod frame;
+mod handle;
+mod health;
+mod lane;
 mod ledger;
 mod mute;
+mod printable;
+mod queue;
 mod resource;
 mod tee;
-pub use config::{BacklogOverflow, Compression, Destination, Overflow};
+mod voice;
+mod wire;
+mod worker;
+pub use capture::{FieldValue, Json, Record, json};
+pub use config::{BacklogOverflow, Builder, Compression, Destination, Overflow, init};
 pub use error::Error;
 pub use frame::Severity;
+pub use handle::{Guard, Handle};
+pub use health::{Acceptance, DestinationHealth, DestinationState, Health, WorkerState};
+pub use lane::Schedule;
 pub use ledger::{DestinationLedger, Ledger, Losses, Reason, Report};
 pub use resource::Resource;

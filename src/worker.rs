@@ -151,7 +151,7 @@ impl Worker {
         }
         let _ = catch_unwind(AssertUnwindSafe(|| {
             self.voice.say(
-                Topic::of("worker", "panicked"),
+                Topic::new("worker panicked"),
                 || format!("the worker panicked and was restarted; what was in flight is sent again: {message}"),
                 now,
             );

@@ -567,9 +567,8 @@ impl Writer {
             sink.put(&line.unwrap_or(0).to_le_bytes());
         }
         Self {
-            fields: FieldsWriter { sink, fields: 0, left_out: 0, named_keys: false },
+            fields: FieldsWriter::over(sink),
             flags,
-            message: (0, 0),
             spans_at: 0,
             spans: 0,
         }

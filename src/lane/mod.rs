@@ -272,12 +272,12 @@ impl Lane {
         let count = job.next_len();
         match verdict {
             Verdict::Ack => {
-                self.well(now);
+                self.well();
                 self.counts.delivered += count as u64;
                 job.settle_next(true);
             }
             Verdict::AckWithLoss { rejected, reason } => {
-                self.well(now);
+                self.well();
                 let rejected = rejected.min(count);
                 self.counts.delivered += (count - rejected) as u64;
                 self.reject(rejected, &reason, now);
@@ -294,7 +294,7 @@ impl Lane {
                 self.counts.delivered += count.saturating_sub(retry.len() + rejected.len()) as u64;
                 job.keep_of_next(&retry);
                 if retry.is_empty() {
-                    self.well(now);
+                    self.well();
                 } else {
                     self.again(job, reply.retry_after, self.told(reply), now);
                 }
@@ -306,7 +306,7 @@ impl Lane {
                 if stored == 0 {
                     self.refuse(job, self.told(reply), true, now);
                 } else {
-                    self.well(now);
+                    self.well();
                 }
             }
             Verdict::Split => self.refuse(job, self.told(reply), false, now),
@@ -324,7 +324,7 @@ impl Lane {
 
     /// The store refuses the request: halves, until one record is left that is rejected.
     fn refuse(&mut self, job: &mut Job, reason: String, for_content: bool, now: Instant) {
-        self.well(now);
+        self.well();
         if job.next_len() > 1 && !job.is_hopeless() {
             job.halve_next(for_content);
             return;
@@ -338,7 +338,7 @@ impl Lane {
             self.counts.rejected += count as u64;
             let (name, url) = (&self.parts.name, self.parts.client.url());
             self.parts.voice.say(
-                Topic::of(name, "rejected"),
+                Topic::at("rejected", self.parts.index),
                 || format!("{name} at {url} rejected {count} record(s): {reason}"),
                 now,
             );
@@ -356,12 +356,12 @@ impl Lane {
         }
     }
 
-    fn well(&mut self, _now: Instant) {
-        let recovered = self.pace.succeeded();
+    fn well(&mut self) {
         self.held = false;
-        if recovered && self.last_failure.take().is_some() {
-            let owed = self.owed();
-            self.parts.voice.always(&format!("{} takes records again; {owed} are owed to it", self.parts.name));
+        if self.pace.succeeded() && self.last_failure.take().is_some() {
+            let (name, owed) = (&self.parts.name, self.owed());
+            let text = || format!("{name} takes records again; {owed} are owed to it");
+            self.parts.voice.recovered(Topic::at("failed", self.parts.index), text);
         }
     }
 
@@ -385,7 +385,7 @@ impl Lane {
         let (name, owed) = (&self.parts.name, self.owed());
         let limit = self.parts.backlog_bytes;
         self.parts.voice.say(
-            Topic::of(name, "failed"),
+            Topic::at("failed", self.parts.index),
             || format!("{name} does not take records: {why}; {owed} are owed, {what} (backlog of {limit} bytes, LOGCHUTE_BACKLOG_BYTES)"),
             now,
         );
@@ -395,7 +395,7 @@ impl Lane {
     /// Code of the backend panicked over this request: once more, then halved down to the record at fault.
     fn panicked(&mut self, job: &mut Job, message: &str, now: Instant) {
         let name = &self.parts.name;
-        self.parts.voice.say(Topic::of(name, "panicked"), || format!("the backend of {name} panicked: {message}"), now);
+        self.parts.voice.say(Topic::at("panicked", self.parts.index), || format!("the backend of {name} panicked: {message}"), now);
         job.deaths += 1;
         if job.deaths < 2 {
             return;
