@@ -87,7 +87,11 @@ impl Place {
                 }
             }
             let at = destination.map_or(String::new(), |name| format!(" for {name}"));
-            voice.always(&format!("{count} records dropped{at}: {reason} ({}); {}", severities.trim(), reason.remedy()));
+            voice.always(&format!(
+                "{count} records dropped{at}: {reason} ({}); {}",
+                severities.trim(),
+                reason.remedy()
+            ));
             if let Some(name) = destination {
                 record = record.field("destination", name.to_owned());
             }

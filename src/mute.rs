@@ -6,9 +6,11 @@
 use std::cell::Cell;
 
 thread_local! {
-    static OURS: Cell<bool> = const { Cell::new(false) };
-    static DEPTH: Cell<u8> = const { Cell::new(0) };
+    /// How deep captures are nested, or [`OURS`].
+    static STATE: Cell<u8> = const { Cell::new(0) };
 }
+
+const OURS: u8 = u8::MAX;
 
 /// How often a record may begin while another one is being captured on the same thread: a `Debug`
 /// that logs while it is formatted is kept, a recursion without end is not.
@@ -17,41 +19,45 @@ const DEEPEST: u8 = 4;
 /// Marks this thread as one of ours: nothing that it logs is captured. Without it, each send would log
 /// lines of the HTTP client, and these lines would cause the next send.
 pub(crate) fn this_thread() {
-    OURS.with(|ours| ours.set(true));
+    STATE.set(OURS);
 }
 
 /// Whether this thread is one of ours.
-#[inline]
 pub(crate) fn is_ours() -> bool {
-    OURS.with(Cell::get)
+    STATE.get() == OURS
 }
 
 /// Whether this thread is inside a capture right now.
-#[inline]
 pub(crate) fn is_capturing() -> bool {
-    DEPTH.with(Cell::get) > 0
+    (1..OURS).contains(&STATE.get())
+}
+
+/// Why nothing may be captured.
+pub(crate) enum Refused {
+    Ours,
+    TooDeep,
 }
 
 /// Held while a record is captured on this thread.
-pub(crate) struct Capturing(());
+pub(crate) struct Capturing {
+    before: u8,
+}
 
 impl Capturing {
-    /// Enters a capture, or says no where captures are nested too deep.
     #[inline]
-    pub(crate) fn enter() -> Option<Self> {
-        DEPTH.with(|depth| {
-            let now = depth.get();
-            (now < DEEPEST).then(|| {
-                depth.set(now + 1);
-                Self(())
-            })
-        })
+    pub(crate) fn enter() -> Result<Self, Refused> {
+        let before = STATE.get();
+        if before >= DEEPEST {
+            return Err(if before == OURS { Refused::Ours } else { Refused::TooDeep });
+        }
+        STATE.set(before + 1);
+        Ok(Self { before })
     }
 }
 
 impl Drop for Capturing {
     #[inline]
     fn drop(&mut self) {
-        DEPTH.with(|depth| depth.set(depth.get().saturating_sub(1)));
+        STATE.set(self.before);
     }
 }

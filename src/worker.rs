@@ -385,9 +385,8 @@ async fn wait(intake: &Intake, sendings: &mut FuturesUnordered<Sending>, until: 
         while let Poll::Ready(Some(outcome)) = sendings.poll_next_unpin(context) {
             ended.push(outcome);
         }
-        let stop = !ended.is_empty()
-            || woken.as_mut().poll(context).is_ready()
-            || sleep.as_mut().poll(context).is_ready();
+        let stop =
+            !ended.is_empty() || woken.as_mut().poll(context).is_ready() || sleep.as_mut().poll(context).is_ready();
         if stop { Poll::Ready(()) } else { Poll::Pending }
     })
     .await;

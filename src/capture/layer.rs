@@ -53,32 +53,33 @@ where
     fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
         let metadata = event.metadata();
         let severity = Severity::from(*metadata.level());
-        self.intake.capture(severity, true, || {
-            let (mut writer, keys) = begin(event, metadata, severity);
+        self.intake.capture(severity, true, |writer| {
+            let keys = begin(writer, event, metadata, severity);
             event.record(&mut Visitor { fields: &mut writer.fields, keys });
             // The lock of a span may be poisoned by another layer: then the event goes without its fields.
             let _ = catch_unwind(AssertUnwindSafe(|| {
                 for span in context.event_scope(event).into_iter().flatten() {
-                    span::append(&mut writer, &span);
+                    span::append(writer, &span);
                 }
             }));
-            writer.finish()
         });
     }
 }
 
 /// An event has a static callsite, except where it stands for a log record: that brings its own.
 #[inline]
-fn begin(event: &Event<'_>, metadata: &'static Metadata<'static>, severity: Severity) -> (Writer, Keys) {
+fn begin(writer: &mut Writer, event: &Event<'_>, metadata: &'static Metadata<'static>, severity: Severity) -> Keys {
     if metadata.target() == "log" && metadata.name() == "log event" {
-        return (begin_bridged(event, metadata, severity), Keys::Bridged);
+        begin_bridged(writer, event, metadata, severity);
+        return Keys::Bridged;
     }
-    (Writer::new(Callsite::Static(metadata), severity, now_nanos()), Keys::Event)
+    writer.begin(Callsite::Static(metadata), severity, now_nanos());
+    Keys::Event
 }
 
 /// What `tracing-log` makes of a log record carries target, module, file and line as fields.
 #[cold]
-fn begin_bridged(event: &Event<'_>, metadata: &'static Metadata<'static>, severity: Severity) -> Writer {
+fn begin_bridged(writer: &mut Writer, event: &Event<'_>, metadata: &'static Metadata<'static>, severity: Severity) {
     #[derive(Default)]
     struct Origin {
         target: Option<String>,
@@ -110,7 +111,7 @@ fn begin_bridged(event: &Event<'_>, metadata: &'static Metadata<'static>, severi
         file: origin.file.as_deref(),
         line: origin.line,
     };
-    Writer::new(callsite, severity, now_nanos())
+    writer.begin(callsite, severity, now_nanos());
 }
 
 /// How the fields of a value set are keyed.

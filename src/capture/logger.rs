@@ -29,7 +29,10 @@ impl<A: Send + Sync> log::Log for Logger<A> {
     fn log(&self, record: &log::Record<'_>) {
         if self.enabled(record.metadata()) && !twins::is_twin(record) {
             let severity = Severity::from(record.level());
-            self.intake.capture(severity, true, || with_spans(write(record, severity)).finish());
+            self.intake.capture(severity, true, |writer| {
+                write(record, severity, writer);
+                append_spans(writer);
+            });
         }
     }
 
@@ -41,28 +44,29 @@ impl Intake {
     pub(crate) fn emit(&self, record: &Record, may_wait: bool) {
         let severity = record.severity();
         if self.filters.now().admit(record.target_or_default(), severity.level()) {
-            self.capture(severity, may_wait, || with_spans(record.writer()).finish());
+            self.capture(severity, may_wait, |writer| {
+                record.write(writer);
+                append_spans(writer);
+            });
         }
     }
 }
 
-fn with_spans(mut writer: Writer) -> Writer {
+fn append_spans(writer: &mut Writer) {
     // As for events: a lock that another layer poisoned costs the spans' fields, not the record.
-    let _ = catch_unwind(AssertUnwindSafe(|| span::append_current(&mut writer)));
-    writer
+    let _ = catch_unwind(AssertUnwindSafe(|| span::append_current(writer)));
 }
 
-fn write(record: &log::Record<'_>, severity: Severity) -> Writer {
+fn write(record: &log::Record<'_>, severity: Severity, writer: &mut Writer) {
     let callsite = Callsite::Inline {
         target: record.target(),
         module: record.module_path(),
         file: record.file(),
         line: record.line(),
     };
-    let mut writer = Writer::new(callsite, severity, now_nanos());
+    writer.begin(callsite, severity, now_nanos());
     writer.fields.message(*record.args());
     let _ = record.key_values().visit(&mut Pairs(&mut writer.fields));
-    writer
 }
 
 struct Pairs<'w>(&'w mut FieldsWriter<Slot>);

@@ -12,7 +12,7 @@ mod span;
 mod twins;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 pub(crate) use filter::{Filters, LiveFilter, max_level};
 pub(crate) use layer::layer;
@@ -20,9 +20,9 @@ pub(crate) use logger::Logger;
 pub(crate) use panic::install_panic_hook;
 pub use record::{FieldValue, Json, Record, json};
 
-use crate::frame::{Frame, Severity};
+use crate::frame::{Frame, Severity, Writer};
 use crate::ledger::Reason;
-use crate::mute::{self, Capturing};
+use crate::mute::{Capturing, Refused};
 use crate::queue::Queue;
 use crate::tee::Direct;
 
@@ -35,33 +35,28 @@ pub(crate) struct Intake {
 }
 
 impl Intake {
-    /// Captures one record: builds the frame and hands it on, or counts why there is none.
-    #[inline]
-    fn capture(&self, severity: Severity, may_wait: bool, build: impl FnOnce() -> Frame) {
-        if mute::is_ours() {
-            return;
-        }
-        let Some(capturing) = Capturing::enter() else {
-            self.queue.count_loss(Reason::Reentrant, severity);
-            return;
+    /// Captures one record: writes the frame and hands it on, or counts why there is none.
+    #[inline(always)]
+    fn capture(&self, severity: Severity, may_wait: bool, write: impl FnOnce(&mut Writer)) {
+        let capturing = match Capturing::enter() {
+            Ok(capturing) => capturing,
+            Err(Refused::Ours) => return,
+            Err(Refused::TooDeep) => return self.queue.count_loss(Reason::Reentrant, severity),
         };
-        match catch_unwind(AssertUnwindSafe(build)) {
-            Ok(frame) => self.hand_on(frame, may_wait),
+        let mut writer = Writer::blank();
+        match catch_unwind(AssertUnwindSafe(|| write(&mut writer))) {
+            Ok(()) => match &self.direct {
+                None => self.queue.offer(writer.finish(), severity, may_wait),
+                Some(direct) => self.write_direct(direct, &writer.finish(), severity),
+            },
             Err(_) => self.queue.count_loss(Reason::Capture, severity),
         }
         drop(capturing);
     }
 
-    #[inline]
-    fn hand_on(&self, frame: Frame, may_wait: bool) {
-        match &self.direct {
-            None => self.queue.offer(frame, may_wait),
-            Some(direct) => {
-                let severity = frame.severity();
-                if let Err(reason) = direct.write(&frame) {
-                    self.queue.count_loss(reason, severity);
-                }
-            }
+    fn write_direct(&self, direct: &Direct, frame: &Frame, severity: Severity) {
+        if let Err(reason) = direct.write(frame) {
+            self.queue.count_loss(reason, severity);
         }
     }
 }
@@ -69,8 +64,12 @@ impl Intake {
 /// Nanoseconds since the epoch, by the system's clock; negative before 1970.
 #[inline]
 pub(crate) fn now_nanos() -> i64 {
+    let nanos = |span: Duration| {
+        let seconds = i64::try_from(span.as_secs()).unwrap_or(i64::MAX);
+        seconds.saturating_mul(1_000_000_000).saturating_add(i64::from(span.subsec_nanos()))
+    };
     match SystemTime::now().duration_since(UNIX_EPOCH) {
-        Ok(since) => i64::try_from(since.as_nanos()).unwrap_or(i64::MAX),
-        Err(before) => i64::try_from(before.duration().as_nanos()).map_or(i64::MIN, |nanos| -nanos),
+        Ok(since) => nanos(since),
+        Err(before) => -nanos(before.duration()),
     }
 }

@@ -77,24 +77,24 @@ impl Record {
         self.target.as_deref().unwrap_or("emit")
     }
 
-    pub(super) fn writer(&self) -> Writer {
+    pub(super) fn write(&self, writer: &mut Writer) {
         let callsite = Callsite::Inline {
             target: self.target_or_default(),
             module: None,
             file: Some(&self.file),
             line: Some(self.line),
         };
-        let mut writer = Writer::new(callsite, self.severity, now_nanos());
+        writer.begin(callsite, self.severity, now_nanos());
         writer.fields.message_str(&self.message);
         for (key, value) in &self.fields {
             value.write(&mut writer.fields, Key::named(key));
         }
-        writer
     }
 
     /// As a frame that is logchute's own, for the worker.
     pub(crate) fn into_own_frame(self) -> Frame {
-        let mut writer = self.writer();
+        let mut writer = Writer::blank();
+        self.write(&mut writer);
         writer.own();
         writer.finish()
     }

@@ -1,8 +1,7 @@
 //! Fields of spans: encoded when the span begins or records, copied as bytes into each of its events.
 
-
-use tracing::span::{Attributes, Id, Record};
 use tracing::Subscriber;
+use tracing::span::{Attributes, Id, Record};
 use tracing_subscriber::layer::Context;
 use tracing_subscriber::registry::{LookupSpan, Registry, SpanRef};
 

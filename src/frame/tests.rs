@@ -18,7 +18,8 @@ fn site() -> &'static Metadata<'static> {
 }
 
 fn frame(write: impl FnOnce(&mut Writer)) -> Frame {
-    let mut writer = Writer::new(Callsite::Static(site()), Severity::Warn, 7);
+    let mut writer = Writer::blank();
+    writer.begin(Callsite::Static(site()), Severity::Warn, 7);
     write(&mut writer);
     writer.finish()
 }
@@ -98,7 +99,8 @@ fn head_thread_and_both_kinds_of_callsite_read_back() {
     assert!(!record.is_own());
 
     let inline = Callsite::Inline { target: "t::u", module: None, file: Some("f.rs"), line: Some(9) };
-    let mut writer = Writer::new(inline, Severity::Fatal, -1);
+    let mut writer = Writer::blank();
+    writer.begin(inline, Severity::Fatal, -1);
     writer.own();
     writer.fields.i64(named("n"), 5);
     writer.message(format_args!("{}-{}", 1, 2));
@@ -137,7 +139,8 @@ fn a_name_that_stands_twice_in_a_callsite_is_read_once() {
     let twice = tracing::callsite! {
         name: "twice", kind: tracing::metadata::Kind::EVENT, fields: message, a, a
     };
-    let mut writer = Writer::new(Callsite::Static(twice.metadata()), Severity::Info, 0);
+    let mut writer = Writer::blank();
+    writer.begin(Callsite::Static(twice.metadata()), Severity::Info, 0);
     writer.fields.i64(at(1), 1);
     writer.fields.i64(at(2), 2);
     let frame = writer.finish();
@@ -397,7 +400,8 @@ fn read_all(callsite: Option<&'static Metadata<'static>>, bytes: &[u8]) {
 fn no_bytes_make_a_reader_panic_or_spin() {
     let inline = Callsite::Inline { target: "t", module: Some("m"), file: Some("f"), line: Some(1) };
     for callsite in [inline, Callsite::Static(site())] {
-        let mut writer = Writer::new(callsite, Severity::Info, 1);
+        let mut writer = Writer::blank();
+        writer.begin(callsite, Severity::Info, 1);
         writer.fields.u128(named("u"), u128::MAX);
         writer.message(format_args!("{}", "m".repeat(40)));
         writer.fields.bytes(named("b"), &[0, 255]);

@@ -1,57 +1,42 @@
 //! The name of the current thread, looked up once.
 
 use std::cell::Cell;
-use std::fmt::Write as _;
+
+use super::limits::CharBoundary as _;
 
 /// Longer names are cut to this many bytes; Linux itself keeps 15.
 const NAME_MAX: usize = 31;
 
-#[derive(Clone, Copy)]
-struct Name {
-    len: u8,
-    bytes: [u8; NAME_MAX],
-}
+/// The length of a name, and the name.
+type Name = [u8; 1 + NAME_MAX];
 
 thread_local! {
     // Without a destructor, so that it can be read while the thread is going down.
-    static NAME: Cell<Name> = const { Cell::new(Name { len: 0, bytes: [0; NAME_MAX] }) };
+    static NAME: Cell<Name> = const { Cell::new([0; 1 + NAME_MAX]) };
 }
 
-/// Calls `use_it` with the name of the current thread, or `ThreadId(N)` where it has none.
+/// The name of the current thread after its length; `ThreadId(N)` where it has none.
 #[inline]
-pub(super) fn with_name<R>(use_it: impl FnOnce(&[u8]) -> R) -> R {
-    NAME.with(|cell| {
-        let mut name = cell.get();
-        if name.len == 0 {
-            name = look_up();
-            cell.set(name);
-        }
-        use_it(&name.bytes[..usize::from(name.len)])
-    })
+pub(super) fn name() -> Name {
+    let name = NAME.get();
+    if name[0] == 0 { look_up() } else { name }
 }
 
 #[cold]
+#[inline(never)]
 fn look_up() -> Name {
-    let mut name = Name { len: 0, bytes: [0; NAME_MAX] };
     let thread = std::thread::current();
-    let _ = match thread.name() {
-        Some(text) if !text.is_empty() => name.write_str(text),
-        _ => write!(name, "{:?}", thread.id()),
+    let text = match thread.name() {
+        Some(text) if !text.is_empty() => text.to_owned(),
+        _ => format!("{:?}", thread.id()),
     };
+    let text = &text[..text.floor_char_boundary_at(NAME_MAX)];
+    let mut name = [0; 1 + NAME_MAX];
+    name[0] = text.len() as u8;
+    name[1..=text.len()].copy_from_slice(text.as_bytes());
+    NAME.set(name);
     name
 }
-
-impl std::fmt::Write for Name {
-    fn write_str(&mut self, text: &str) -> std::fmt::Result {
-        let start = usize::from(self.len);
-        let text = &text[..text.floor_char_boundary_at(NAME_MAX - start)];
-        self.bytes[start..start + text.len()].copy_from_slice(text.as_bytes());
-        self.len += u8::try_from(text.len()).unwrap_or(0);
-        Ok(())
-    }
-}
-
-use super::limits::CharBoundary as _;
 
 #[cfg(test)]
 mod tests {
@@ -60,7 +45,10 @@ mod tests {
         let name = "ä".repeat(40);
         let seen = std::thread::Builder::new()
             .name(name)
-            .spawn(|| super::with_name(|name| String::from_utf8(name.to_vec()).unwrap()))
+            .spawn(|| {
+                let name = super::name();
+                String::from_utf8(name[1..=usize::from(name[0])].to_vec()).unwrap()
+            })
             .unwrap()
             .join()
             .unwrap();

@@ -111,14 +111,17 @@ impl Sink for Vec<u8> {
 pub(crate) struct Slot {
     frame: Frame,
     len: usize,
-    /// In use once it is not empty.
+    /// How far the slot may be filled; nothing once the spill is in use.
+    limit: usize,
     spill: Vec<u8>,
 }
 
 impl Slot {
     #[cold]
+    #[inline(never)]
     fn spill(&mut self, bytes: &[u8]) {
-        if self.spill.is_empty() {
+        if self.limit > 0 {
+            self.limit = 0;
             // In a destructor of another thread-local the scratch may be gone: then a fresh one serves.
             self.spill = SCRATCH.try_with(Cell::take).unwrap_or_default();
             self.spill.clear();
@@ -126,16 +129,26 @@ impl Slot {
         }
         self.spill.extend_from_slice(bytes);
     }
+
+    /// Puts what was spilled into the frame, and keeps the scratch for the next one.
+    #[cold]
+    #[inline(never)]
+    fn box_spill(&mut self) {
+        let spill = std::mem::take(&mut self.spill);
+        self.frame.boxed = Some(spill.as_slice().into());
+        if spill.capacity() <= SCRATCH_MAX {
+            let _ = SCRATCH.try_with(|cell| cell.set(spill));
+        }
+    }
 }
 
 impl Sink for Slot {
     #[inline]
     fn put(&mut self, bytes: &[u8]) {
         let end = self.len + bytes.len();
-        if self.spill.is_empty() && end <= INLINE {
-            self.frame.inline[self.len..end].copy_from_slice(bytes);
-        } else {
-            self.spill(bytes);
+        match self.frame.inline.get_mut(self.len..end) {
+            Some(room) if end <= self.limit => room.copy_from_slice(bytes),
+            _ => self.spill(bytes),
         }
         self.len = end;
     }
@@ -146,19 +159,18 @@ impl Sink for Slot {
     }
 
     fn bytes(&self) -> &[u8] {
-        if self.spill.is_empty() { &self.frame.inline[..self.len] } else { &self.spill }
+        if self.limit > 0 { &self.frame.inline[..self.len] } else { &self.spill }
     }
 
     #[inline]
     fn patch(&mut self, at: usize, bytes: &[u8]) {
-        let all = if self.spill.is_empty() { &mut self.frame.inline[..] } else { &mut self.spill[..] };
+        let all = if self.limit > 0 { &mut self.frame.inline[..] } else { &mut self.spill[..] };
         if let Some(there) = all.get_mut(at..at + bytes.len()) {
             there.copy_from_slice(bytes);
         }
     }
 
     fn truncate(&mut self, len: usize) {
-        // The head is always there, so a spill that is in use never becomes empty.
         self.spill.truncate(len);
         self.len = len;
     }
@@ -205,12 +217,16 @@ impl<S: Sink> FieldsWriter<S> {
         Self { sink, fields: 0, left_out: 0, named_keys: false, message: (0, 0), message_cut: false }
     }
 
-    /// Writes a field of fixed length: the key, then `value`, which begins with its tag.
+    /// Writes a field of fixed length: `whole` is the index, the tag and the value.
     #[inline]
-    fn fixed<const N: usize>(&mut self, key: Key<'_>, value: [u8; N]) {
-        if self.begin(N) {
-            self.key(key);
-            self.sink.put(&value);
+    fn fixed<const N: usize>(&mut self, key: Key<'_>, mut whole: [u8; N]) {
+        if !self.begin(N) {
+        } else if let Some(index) = key.index {
+            whole[0] = index;
+            self.sink.put(&whole);
+        } else {
+            self.named_key(key.name);
+            self.sink.put(&whole[1..]);
         }
     }
 
@@ -229,8 +245,8 @@ impl<S: Sink> FieldsWriter<S> {
     #[inline]
     fn key(&mut self, key: Key<'_>) {
         match key.index {
-            Some(index) if index != KEY_INLINE => self.sink.put(&[index]),
-            _ => self.named_key(key.name),
+            Some(index) => self.sink.put(&[index]),
+            None => self.named_key(key.name),
         }
     }
 
@@ -249,48 +265,54 @@ impl<S: Sink> FieldsWriter<S> {
 
     #[inline]
     pub(crate) fn bool(&mut self, key: Key<'_>, value: bool) {
-        self.fixed(key, [if value { tag::TRUE } else { tag::FALSE }]);
+        self.fixed(key, [0, if value { tag::TRUE } else { tag::FALSE }]);
     }
 
     #[inline]
     pub(crate) fn i64(&mut self, key: Key<'_>, value: i64) {
-        self.fixed(key, tagged::<9>(tag::I64, &value.to_le_bytes()));
+        self.fixed(key, tagged::<8, 10>(tag::I64, value.to_le_bytes()));
     }
 
     #[inline]
     pub(crate) fn u64(&mut self, key: Key<'_>, value: u64) {
-        self.fixed(key, tagged::<9>(tag::U64, &value.to_le_bytes()));
+        self.fixed(key, tagged::<8, 10>(tag::U64, value.to_le_bytes()));
     }
 
     #[inline]
     pub(crate) fn f64(&mut self, key: Key<'_>, value: f64) {
-        self.fixed(key, tagged::<9>(tag::F64, &value.to_le_bytes()));
+        self.fixed(key, tagged::<8, 10>(tag::F64, value.to_le_bytes()));
     }
 
     pub(crate) fn i128(&mut self, key: Key<'_>, value: i128) {
         match (i64::try_from(value), u64::try_from(value)) {
             (Ok(value), _) => self.i64(key, value),
             (_, Ok(value)) => self.u64(key, value),
-            _ => self.fixed(key, tagged::<17>(tag::I128, &value.to_le_bytes())),
+            _ => self.fixed(key, tagged::<16, 18>(tag::I128, value.to_le_bytes())),
         }
     }
 
     pub(crate) fn u128(&mut self, key: Key<'_>, value: u128) {
         match u64::try_from(value) {
             Ok(value) => self.u64(key, value),
-            Err(_) => self.fixed(key, tagged::<17>(tag::U128, &value.to_le_bytes())),
+            Err(_) => self.fixed(key, tagged::<16, 18>(tag::U128, value.to_le_bytes())),
         }
     }
 
     #[inline]
     pub(crate) fn str(&mut self, key: Key<'_>, value: &str) {
-        if value.len() <= 4096 && self.begin(value.len()) {
-            self.key(key);
-            let len = (value.len() as u32).to_le_bytes();
-            self.sink.put(&[tag::STR, len[0], len[1], len[2], len[3]]);
-            self.sink.put(value.as_bytes());
-        } else if value.len() > 4096 {
+        if value.len() > 4096 {
             self.text(key, tag::STR, |out| out.write_str(value));
+        } else if self.begin(value.len()) {
+            let len = (value.len() as u32).to_le_bytes();
+            let mut head = [0, tag::STR, len[0], len[1], len[2], len[3]];
+            if let Some(index) = key.index {
+                head[0] = index;
+                self.sink.put(&head);
+            } else {
+                self.named_key(key.name);
+                self.sink.put(&head[1..]);
+            }
+            self.sink.put(value.as_bytes());
         }
     }
 
@@ -420,11 +442,12 @@ impl<S: Sink> FieldsWriter<S> {
     }
 }
 
+/// Room for an index, the tag, the value.
 #[inline]
-fn tagged<const N: usize>(tag: u8, value: &[u8]) -> [u8; N] {
-    let mut all = [tag; N];
-    all[1..].copy_from_slice(value);
-    all
+fn tagged<const V: usize, const N: usize>(tag: u8, value: [u8; V]) -> [u8; N] {
+    let mut whole = [tag; N];
+    whole[2..].copy_from_slice(&value);
+    whole
 }
 
 /// Formats; where the formatter panics, what it wrote is replaced by a mark with the panic's message.
@@ -539,21 +562,33 @@ pub(crate) struct Writer {
 }
 
 impl Writer {
-    /// `nanos` since the epoch.
+    /// A blank one. It is 300 bytes, so it is filled where it stands instead of being handed around.
+    #[inline(always)]
+    pub(crate) fn blank() -> Self {
+        let frame = Frame { callsite: None, boxed: None, len: 0, inline: [0; INLINE] };
+        let sink = Slot { frame, len: HEAD, limit: INLINE, spill: Vec::new() };
+        Self { fields: FieldsWriter::over(sink), flags: 0, spans_at: 0, spans: 0 }
+    }
+
+    /// Writes where and when the record was made; `nanos` since the epoch.
     #[inline]
-    pub(crate) fn new(callsite: Callsite<'_>, severity: Severity, nanos: i64) -> Self {
-        let (reference, flags) = match callsite {
-            Callsite::Static(metadata) => (Some(metadata), 0),
-            Callsite::Inline { .. } => (None, FLAG_INLINE_CALLSITE),
-        };
-        let frame = Frame { callsite: reference, boxed: None, len: 0, inline: [0; INLINE] };
-        let mut sink = Slot { frame, len: HEAD, spill: Vec::new() };
+    pub(crate) fn begin(&mut self, callsite: Callsite<'_>, severity: Severity, nanos: i64) {
+        let sink = &mut self.fields.sink;
         sink.frame.inline[..8].copy_from_slice(&nanos.to_le_bytes());
         sink.frame.inline[8] = severity as u8;
-        thread::with_name(|name| {
-            sink.put(&[name.len() as u8]);
-            sink.put(name);
-        });
+        // The length and all that a name may take, in one move; what the name does not use is written over.
+        let name = thread::name();
+        sink.frame.inline[HEAD..HEAD + name.len()].copy_from_slice(&name);
+        sink.len = HEAD + 1 + usize::from(name[0]);
+        match callsite {
+            Callsite::Static(metadata) => sink.frame.callsite = Some(metadata),
+            Callsite::Inline { .. } => self.begin_inline(callsite),
+        }
+    }
+
+    fn begin_inline(&mut self, callsite: Callsite<'_>) {
+        self.flags |= FLAG_INLINE_CALLSITE;
+        let sink = &mut self.fields.sink;
         if let Callsite::Inline { target, module, file, line } = callsite {
             for text in [Some(target), module, file] {
                 let Some(text) = text else {
@@ -565,12 +600,6 @@ impl Writer {
                 sink.put(text.as_bytes());
             }
             sink.put(&line.unwrap_or(0).to_le_bytes());
-        }
-        Self {
-            fields: FieldsWriter::over(sink),
-            flags,
-            spans_at: 0,
-            spans: 0,
         }
     }
 
@@ -608,10 +637,10 @@ impl Writer {
     }
 
     /// The frame, complete.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn finish(mut self) -> Frame {
         let writer = &mut self.fields;
-        let end = writer.sink.len();
+        let end = writer.sink.len;
         let mut head = [0; HEAD - 9];
         head[0] = self.flags
             | if writer.named_keys { FLAG_NAMED_KEYS } else { 0 }
@@ -621,17 +650,14 @@ impl Writer {
         head[7..11].copy_from_slice(&(writer.message.1 as u32).to_le_bytes());
         let spans_at = if self.spans_at == 0 { end } else { self.spans_at };
         head[11..15].copy_from_slice(&(spans_at as u32).to_le_bytes());
-        writer.sink.patch(9, &head);
-        let Slot { mut frame, spill, .. } = self.fields.sink;
-        if spill.is_empty() {
-            frame.len = end as u8;
+        if writer.sink.limit > 0 {
+            writer.sink.frame.inline[9..HEAD].copy_from_slice(&head);
+            writer.sink.frame.len = end as u8;
         } else {
-            frame.boxed = Some(spill.as_slice().into());
-            if spill.capacity() <= SCRATCH_MAX {
-                let _ = SCRATCH.try_with(|cell| cell.set(spill));
-            }
+            writer.sink.patch(9, &head);
+            writer.sink.box_spill();
         }
-        frame
+        self.fields.sink.frame
     }
 }
 

@@ -395,7 +395,11 @@ impl Lane {
     /// Code of the backend panicked over this request: once more, then halved down to the record at fault.
     fn panicked(&mut self, job: &mut Job, message: &str, now: Instant) {
         let name = &self.parts.name;
-        self.parts.voice.say(Topic::at("panicked", self.parts.index), || format!("the backend of {name} panicked: {message}"), now);
+        self.parts.voice.say(
+            Topic::at("panicked", self.parts.index),
+            || format!("the backend of {name} panicked: {message}"),
+            now,
+        );
         job.deaths += 1;
         if job.deaths < 2 {
             return;

@@ -13,7 +13,10 @@ const HURRIED: Duration = Duration::from_millis(500);
 enum State {
     Well,
     /// Until then, nothing is sent.
-    Waiting { until: Instant, asked_by_store: bool },
+    Waiting {
+        until: Instant,
+        asked_by_store: bool,
+    },
     /// One request at a time.
     Probing,
 }

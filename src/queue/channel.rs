@@ -20,11 +20,18 @@ impl Channel {
     }
 
     /// Puts a frame into a slot that was reserved for it.
-    #[inline]
+    #[inline(always)]
     pub(super) fn put(&self, frame: Frame) {
-        let mut next = frame;
-        // Admission counts slots, so there is one. A slot whose former record is being taken out at this moment
-        // may look occupied for an instant longer than it is.
+        if let Err(TrySendError::Full(frame) | TrySendError::Disconnected(frame)) = self.sender.try_send(frame) {
+            self.put_again(frame);
+        }
+    }
+
+    /// Admission counts slots, so there is one. A slot whose former record is being taken out at this moment may look
+    /// occupied for an instant longer than it is.
+    #[cold]
+    #[inline(never)]
+    fn put_again(&self, mut next: Frame) {
         while let Err(TrySendError::Full(frame) | TrySendError::Disconnected(frame)) = self.sender.try_send(next) {
             next = frame;
             std::thread::yield_now();

@@ -80,9 +80,8 @@ impl Queue {
     /// Puts a record into the queue, or counts why not.
     ///
     /// `may_wait` is false where waiting would be wrong even if the user asked for it, as in the panic hook.
-    #[inline]
-    pub(crate) fn offer(&self, frame: Frame, may_wait: bool) {
-        let severity = frame.severity();
+    #[inline(always)]
+    pub(crate) fn offer(&self, frame: Frame, severity: Severity, may_wait: bool) {
         match self.admit(severity, frame.boxed_bytes() as u64) {
             Ok(used) => self.put(frame, severity, used),
             Err(reason) => self.refused(frame, severity, reason, may_wait),
@@ -93,11 +92,8 @@ impl Queue {
     #[inline]
     fn admit(&self, severity: Severity, bytes: u64) -> Result<u32, Reason> {
         let kept = severity < Severity::Warn;
-        let (slots, most) = if kept {
-            (self.slots - self.slots_kept, self.bytes - self.bytes_kept)
-        } else {
-            (self.slots, self.bytes)
-        };
+        let (slots, most) =
+            if kept { (self.slots - self.slots_kept, self.bytes - self.bytes_kept) } else { (self.slots, self.bytes) };
         let mut word = self.word.load(Ordering::Relaxed);
         loop {
             if word & CLOSED != 0 {
@@ -120,7 +116,7 @@ impl Queue {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn put(&self, frame: Frame, severity: Severity, used: u32) {
         self.channel.put(frame);
         if used >= self.slots / 4 || severity >= Severity::Error {
