@@ -9,6 +9,8 @@ mod ledger;
 mod mute;
 mod resource;
 mod tee;
+#[cfg(feature = "testing")]
+pub mod testing;
 pub use config::{BacklogOverflow, Compression, Destination, Overflow};
 pub use error::Error;
 pub use frame::Severity;
