@@ -31,7 +31,7 @@ impl Head {
 
     /// Whether the client expects to use the connection again.
     pub(super) fn keeps_alive(&self) -> bool {
-        !self.says("connection", "close") && !(self.http_1_0 && !self.says("connection", "keep-alive"))
+        !self.says("connection", "close") && (!self.http_1_0 || self.says("connection", "keep-alive"))
     }
 }
 

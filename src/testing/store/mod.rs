@@ -93,7 +93,8 @@ impl Store {
 
     /// A store that gives the first request the first answer, and so on; then [`Answer::ok`] to all others.
     ///
-    /// What counts is when the first byte of a request arrives, over all connections.
+    /// What counts is when the first byte of a request arrives, over all connections. A request that breaks off on
+    /// its way has used up its answer.
     #[must_use]
     pub fn answering(answers: impl IntoIterator<Item = Answer>) -> Self {
         Self::open(Script::List { answers: answers.into_iter().collect(), strict: false }, false)

@@ -1,7 +1,7 @@
 //! A request as the store received it, and the records in it.
 
 use std::borrow::Cow;
-use std::io::Read;
+use std::io::{BufRead, Read};
 use std::sync::Arc;
 
 use flate2::read::MultiGzDecoder;
@@ -143,10 +143,7 @@ impl Request {
         match self.form(body) {
             Form::LokiProtobuf => loki::count(body),
             // Blank lines count here, which saves a look at each line: what is to be fast sends none.
-            Form::Json | Form::Text if first(body) != Some(b'[') => {
-                body.iter().filter(|byte| **byte == b'\n').count()
-                    + usize::from(!matches!(body.last(), Some(b'\n') | None))
-            }
+            Form::Json | Form::Text if first(body) != Some(b'[') => count_lines(body),
             _ => self.decode(body).0.len(),
         }
     }
@@ -240,4 +237,10 @@ fn first(body: &[u8]) -> Option<u8> {
 /// The lines that are not blank.
 fn lines(body: &[u8]) -> impl Iterator<Item = &[u8]> {
     body.split(|byte| *byte == b'\n').filter(|line| !line.trim_ascii().is_empty())
+}
+
+/// How many lines there are, a last one without an end included. Left to the standard library, which is
+/// fast at it in a debug build as well.
+fn count_lines(mut body: &[u8]) -> usize {
+    std::iter::from_fn(|| body.skip_until(b'\n').ok().filter(|read| *read > 0)).count()
 }

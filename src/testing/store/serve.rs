@@ -10,7 +10,7 @@ use super::http::{Head, Wire};
 use super::shared::{LONGEST, Shared};
 use super::{Answer, Request};
 
-const BLOCK: [u8; 64 << 10] = [b'x'; 64 << 10];
+static BLOCK: [u8; 64 << 10] = [b'x'; 64 << 10];
 
 /// What becomes of the connection after an answer.
 enum Next {
