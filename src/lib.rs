@@ -18,11 +18,13 @@ mod printable;
 mod queue;
 mod resource;
 mod tee;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod voice;
 mod wire;
 mod worker;
 pub use capture::{FieldValue, Json, Record, json};
-pub use config::{BacklogOverflow, Builder, Compression, Destination, Overflow, init};
+pub use config::{BacklogOverflow, Builder, Compression, Destination, Overflow, init, settings_table};
 pub use error::Error;
 pub use frame::Severity;
 pub use handle::{Guard, Handle};
@@ -30,3 +32,4 @@ pub use health::{Acceptance, DestinationHealth, DestinationState, Health, Worker
 pub use lane::Schedule;
 pub use ledger::{DestinationLedger, Ledger, Losses, Reason, Report};
 pub use resource::Resource;
+pub use tee::{Format, Stream, TeeTo};
