@@ -1,0 +1,5 @@
+//! One destination: filter, batch, encode, send, judge, settle.
+
+mod retry;
+
+pub use retry::Schedule;

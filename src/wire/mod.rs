@@ -1,0 +1,3 @@
+//! The way to a store.
+
+pub(crate) mod auth;
