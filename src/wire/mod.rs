@@ -1,3 +1,5 @@
 //! The way to a store.
 
-pub(crate) mod auth;
+mod auth;
+
+pub(crate) use auth::{Credentials, Secret};
