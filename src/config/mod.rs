@@ -1,6 +1,23 @@
-//! stub
+//! From what the user says to what the pipeline is started with: builder and environment, checked.
+
+mod builder;
+mod check;
+mod destination;
+mod env;
+mod filter;
+mod init;
+mod list;
+mod names;
 mod settings;
+#[cfg(test)]
+mod tests;
+mod units;
+mod url;
+
+pub use builder::Builder;
+pub use destination::Destination;
+pub(crate) use filter::parse as parse_filter;
+pub use init::init;
+pub use list::settings_table;
 pub use settings::{BacklogOverflow, Compression, Overflow};
 pub(crate) use settings::{Hook, Settings};
-/// One store.
-pub struct Destination;
