@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::check::Given;
+use super::check::{Given, check_key};
 use super::destination::name_all;
 use super::env::{self, Env};
 use super::settings::{BacklogOverflow, Compression, Hook, Overflow, Settings};
@@ -67,7 +67,7 @@ pub struct Builder {
 #[derive(Clone, Debug)]
 pub(super) enum TeeFilter {
     Directives(String),
-    Parsed(tracing_subscriber::filter::Targets),
+    Parsed(Box<tracing_subscriber::filter::Targets>),
 }
 
 impl Default for Builder {
@@ -309,7 +309,7 @@ impl Builder {
         let spans = parse(&self.spans)?;
         let tee_filter = match self.tee_filter {
             None => filter.clone(),
-            Some(TeeFilter::Parsed(targets)) => targets,
+            Some(TeeFilter::Parsed(targets)) => *targets,
             Some(TeeFilter::Directives(directives)) => parse(&Given::by("tee_filter", directives))?,
         };
         for destination in &mut self.destinations {
@@ -369,20 +369,13 @@ impl Builder {
         if let Overflow::Block(limit) = self.overflow.value {
             Given::by(self.overflow.by, limit).time_in(MS..=HOUR)?;
         }
-        if let Some(service) = &self.service {
-            if service.value.trim().is_empty() || service.value.chars().any(char::is_control) {
-                return Err(Error::setting(service.by, &service.value, "a name without control characters"));
-            }
+        let is_no_name = |name: &str| name.trim().is_empty() || name.contains(char::is_control);
+        if let Some(service) = self.service.as_ref().filter(|service| is_no_name(&service.value)) {
+            return Err(Error::setting(service.by, &service.value, "a name without control characters"));
         }
         for Given { value: (key, value), by } in &self.labels {
-            let is_key = |char: char| char.is_alphanumeric() || "_.-/".contains(char);
-            if key.is_empty() || !key.chars().all(is_key) {
-                return Err(Error::setting(*by, key, "a key of letters, digits, '_', '.', '-' and '/'"));
-            }
-            if ["service_name", "service.name", "level"].contains(&key.as_str()) {
-                return Err(Error::setting(*by, key, "another key (the name of the service has its own setting)"));
-            }
-            if value.chars().any(char::is_control) {
+            check_key(by, key)?;
+            if value.contains(char::is_control) {
                 return Err(Error::setting(*by, format!("{key}={value}"), "free of control characters"));
             }
         }

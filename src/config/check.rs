@@ -14,6 +14,18 @@ pub(super) struct Given<T> {
     pub(super) by: &'static str,
 }
 
+/// Refuses what is no key of a label.
+pub(super) fn check_key(by: &'static str, key: &str) -> Result<(), Error> {
+    let is_part = |char: char| char.is_alphanumeric() || "_.-/".contains(char);
+    if key.is_empty() || !key.chars().all(is_part) {
+        return Err(Error::setting(by, key, "a key of letters, digits, '_', '.', '-' and '/'"));
+    }
+    if ["service_name", "service.name", "level"].contains(&key) {
+        return Err(Error::setting(by, key, "another key: service and level of a record are labels already"));
+    }
+    Ok(())
+}
+
 impl<T> Given<T> {
     pub(super) const fn by(by: &'static str, value: T) -> Self {
         Self { value, by }

@@ -10,7 +10,7 @@ use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
 use super::builder::TeeFilter;
-use super::check::Given;
+use super::check::{Given, check_key};
 use super::names::{self, PREFIX};
 use super::{Builder, Destination, filter, list, units, url};
 use crate::backend::Scheme;
@@ -201,7 +201,7 @@ pub(super) fn builder(env: &Env) -> Result<Builder, Error> {
     builder.tee = reader.parsed("LOGCHUTE_TEE", tee)?.unwrap_or(Some(TeeTo::new(Stream::Stderr, Format::Text)));
     if let Some(directives) = reader.foreign("RUST_LOG") {
         let (targets, remark) = filter::parse_lenient("RUST_LOG", &directives);
-        builder.tee_filter = targets.map(TeeFilter::Parsed);
+        builder.tee_filter = targets.map(|targets| TeeFilter::Parsed(Box::new(targets)));
         remark.into_iter().for_each(|remark| reader.remark(remark));
     }
 
@@ -235,6 +235,7 @@ fn labels(reader: &Reader<'_>, builder: &mut Builder) -> Result<Vec<String>, Err
     let given = pairs(text, &[',']).map_err(|why| refused(NAME, text, format!("{LABELS}; {why}")))?;
     let mut promoted = Vec::new();
     for (key, value) in given {
+        check_key(NAME, &key)?;
         promoted.push(key.clone());
         if let Some(value) = value {
             builder.labels.push(Given::by(NAME, (key, value)));
@@ -325,7 +326,9 @@ fn foreign_credentials(reader: &Reader<'_>, scheme: &Scheme, has_credential: boo
             (None, Some((name, _))) => reader.remark(format!("{name} is ignored: there is no user to it")),
         }
     }
-    if to.credentials.tenant.is_none() {
+    // A tenant may also have been given as the header that Loki knows it by.
+    let is_tenant = |(name, _): &(String, Secret)| name.eq_ignore_ascii_case("x-scope-orgid");
+    if to.credentials.tenant.is_none() && !to.credentials.headers.iter().any(is_tenant) {
         to.credentials.tenant = first(scheme.tenant_variables).map(|(_, tenant)| Secret::value(tenant));
     }
 }

@@ -156,6 +156,9 @@ fn a_malformed_value_names_variable_value_and_what_it_must_be() {
         assert_eq!((&*named, &*shown), (name, value));
         assert!(wanted.contains(must), "{name}={value}: {wanted}");
     }
+    for (labels, key) in [("a,b c", "b c"), ("level=x", "level"), ("service_name", "service_name")] {
+        assert_eq!(refusal(&[("LOGCHUTE_LABELS", labels)]).1, key);
+    }
 }
 
 #[test]
@@ -241,7 +244,7 @@ fn what_needs_tls_says_that_it_is_not_compiled_in() {
 #[test]
 fn b8_user_and_password_in_a_url_are_refused_and_not_shown() {
     let (_, value, must) = refusal(&[("LOGCHUTE_URL", "loki+https://me:canary@host/x?token=canary")]);
-    assert_eq!(value, "loki+https://[masked]@host/x?token=[masked]");
+    assert_eq!(value, "loki+https://***@host/x?token=***");
     assert!(must.contains("LOGCHUTE_PASSWORD_FILE"));
     let (_, value, _) = refusal(&[("LOGCHUTE_URL", "https://me:canary@host")]);
     assert!(!value.contains("canary"));
