@@ -62,7 +62,9 @@ impl Resource {
     /// The name of the service is `service`, else that of `LOGCHUTE_SERVICE`, `OTEL_SERVICE_NAME`,
     /// `OTEL_RESOURCE_ATTRIBUTES` and the executable's file, in this order.
     pub(crate) fn detect(service: Option<&str>, around: Surroundings<'_>) -> (Self, Vec<String>) {
-        let get = |name: &str| (around.lookup)(name).filter(|value| !value.trim().is_empty());
+        // A value that comes from a file often ends with a line break.
+        let get =
+            |name: &str| (around.lookup)(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty());
         let mut remarks = Vec::new();
         let mut semantic = match get("OTEL_RESOURCE_ATTRIBUTES").map(|text| attributes(&text)) {
             None => Vec::new(),
@@ -260,7 +262,7 @@ mod tests {
     fn the_name_of_the_service_in_order_of_precedence() {
         let root = Root::with("service", &[]);
         let mut variables = vec![
-            ("LOGCHUTE_SERVICE", "ours"),
+            ("LOGCHUTE_SERVICE", "ours\n"),
             ("OTEL_SERVICE_NAME", "theirs"),
             ("OTEL_RESOURCE_ATTRIBUTES", "service.name=attribute"),
         ];

@@ -163,11 +163,9 @@ mod tests {
 
     #[test]
     fn what_makes_no_sense_is_refused() {
-        for text in
-            ["", " ", ",", "hyper=", "=info", "a=b", "a=info=b", "info hyper=warn", "a[s{x}]=info", "a;b", "info\n"]
-        {
+        for text in ["", " ", ",", "hyper=", "=info", "a=b", "a=info=b", "info hyper=warn", "a[s{x}]=info", "a;b"] {
             let outcome = parse("filter", text);
-            assert!(outcome.is_err() || text == "info\n", "{text:?}: {outcome:?}");
+            assert!(outcome.is_err(), "{text:?}: {outcome:?}");
         }
     }
 

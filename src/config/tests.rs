@@ -321,6 +321,7 @@ fn b8_no_secret_is_shown_by_an_error_or_by_debug() {
         ("LOGCHUTE_HEADERS", "canary"),
         ("LOGCHUTE_HEADERS", "x-key=canary%0d%0aevil: 1"),
         ("LOGCHUTE_HEADERS", "x-key=canary%"),
+        ("LOGCHUTE_HEADERS", "authorization: Bearer canary=="),
         ("LOGCHUTE_HEADERS", "x-key=can\rary"),
     ] {
         let (named, shown, must) = refusal(&[URL, (name, value)]);
@@ -410,4 +411,58 @@ fn a_builder_that_leads_nowhere_says_so() {
 fn the_hook_is_kept() {
     let got = start(Builder::new().on_diagnostic(|_| {}), &[]).unwrap();
     assert!(got.hook.is_some());
+}
+
+#[test]
+fn no_value_makes_it_panic_or_shows_a_secret() {
+    let pieces = [
+        "loki",
+        "+http",
+        "://",
+        "canary",
+        "@",
+        ":",
+        "/",
+        "?",
+        "=",
+        "%",
+        "%2",
+        "%zz",
+        ",",
+        "[",
+        "]",
+        "{",
+        "ä",
+        "\u{202e}",
+        "\n",
+        "9",
+        "99999999999999999999",
+        "MiB",
+        "ms",
+        "block:",
+        "info",
+        "off",
+        "-",
+        ".",
+        "#",
+        "&",
+        " ",
+    ];
+    let mut random = fastrand::Rng::with_seed(7);
+    for _ in 0..20_000 {
+        let setting = &SETTINGS[random.usize(..SETTINGS.len())];
+        let value: String = (0..random.usize(..8)).map(|_| pieces[random.usize(..pieces.len())]).collect();
+        let url = (random.bool() && setting.name != URL.0).then_some(URL);
+        let variables: Vec<_> = [(setting.name, value.as_str())].into_iter().chain(url).collect();
+        let said = match from_env(&variables) {
+            Ok(builder) => {
+                let debug = format!("{builder:?}");
+                start(builder, &variables).map_or_else(|error| error.to_string(), |it| it.remarks.join("")) + &debug
+            }
+            Err(error) => error.to_string(),
+        };
+        // The name of a header is shown.
+        let is_name = setting.name == "LOGCHUTE_HEADERS" && said.contains("headers: [(");
+        assert!(!setting.secret || is_name || !said.contains("canary"), "{variables:?}: {said}");
+    }
 }
