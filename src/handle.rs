@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tracing::Subscriber;
-use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::{Layer, SubscriberExt as _};
 use tracing_subscriber::registry::LookupSpan;
 
@@ -184,7 +183,10 @@ impl Handle {
     /// # Ok::<(), logchute::Error>(())
     /// ```
     pub fn set_filter(&self, directives: &str) -> Result<(), Error> {
-        let filter = parse_filter("set_filter", directives)?;
+        let (filter, remarks) = parse_filter("set_filter", directives)?;
+        for remark in remarks {
+            self.core.voice().always(&remark);
+        }
         self.core.intake().filters.set_events(filter);
         self.core.set_log_level();
         Ok(())
@@ -239,7 +241,7 @@ pub(crate) fn start(settings: Settings) -> Result<Guard, Error> {
     let mut lanes = Vec::new();
     let mut lane_filters = Vec::new();
     for destination in settings.destinations {
-        lane_filters.push(destination.filter);
+        lane_filters.push(destination.targets);
         let facts = destination.backend.facts();
         let client = Client::new(wire::Options {
             url: destination.backend.url().to_owned(),

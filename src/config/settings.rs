@@ -1,6 +1,5 @@
 //! Every setting, checked: what the pipeline is started with.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use tracing_subscriber::filter::Targets;
@@ -8,6 +7,7 @@ use tracing_subscriber::filter::Targets;
 use super::Destination;
 use crate::resource::Resource;
 use crate::tee::TeeTo;
+pub(crate) use crate::voice::Hook;
 
 /// What happens to a record for which the queue has no room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,9 +38,6 @@ pub enum Compression {
     /// With gzip at level 1, where the backend's store takes it.
     Gzip,
 }
-
-/// Told of each diagnostic line instead of stderr.
-pub(crate) type Hook = Arc<dyn Fn(&str) + Send + Sync>;
 
 /// All settings, with defaults filled in and cross-checked.
 pub(crate) struct Settings {

@@ -34,6 +34,19 @@ pub trait Schedule: Send {
     fn reset(&mut self);
 }
 
+/// Jitter comes from `backoff` itself, so the random number that is offered goes unused. Gives up once
+/// `max_elapsed_time` is over, which is 15 minutes unless set otherwise.
+#[cfg(feature = "backoff")]
+impl<C: backoff::Clock + Send> Schedule for backoff::exponential::ExponentialBackoff<C> {
+    fn next(&mut self, _random: f64) -> Option<Duration> {
+        backoff::backoff::Backoff::next_backoff(self)
+    }
+
+    fn reset(&mut self) {
+        backoff::backoff::Backoff::reset(self);
+    }
+}
+
 /// Exponential with full jitter: a random part of a limit that doubles from half a second to a minute.
 ///
 /// Full jitter, because all instances of a service lose their store at the same moment, and must not come back at
@@ -78,5 +91,28 @@ mod tests {
         assert_eq!(schedule.next(0.1), Some(Duration::from_secs(6)));
         schedule.reset();
         assert_eq!(schedule.next(0.5), Some(Duration::from_millis(250)));
+    }
+}
+
+#[cfg(all(test, feature = "backoff"))]
+mod backoff_tests {
+    use super::*;
+    use backoff::ExponentialBackoff;
+
+    #[test]
+    fn backoff_grows_and_starts_again_after_a_reset() {
+        let mut schedule: Box<dyn Schedule> =
+            Box::new(ExponentialBackoff { randomization_factor: 0.0, max_elapsed_time: None, ..Default::default() });
+        let first = schedule.next(0.0).unwrap();
+        assert!(schedule.next(0.0).unwrap() > first);
+        schedule.reset();
+        // Its arithmetic goes by floating point and may be off by a nanosecond.
+        assert!(schedule.next(0.0).unwrap().abs_diff(first) < Duration::from_micros(1));
+    }
+
+    #[test]
+    fn backoff_gives_up_when_its_time_is_over() {
+        let mut schedule = ExponentialBackoff { max_elapsed_time: Some(Duration::ZERO), ..Default::default() };
+        assert_eq!(Schedule::next(&mut schedule, 0.5), None);
     }
 }

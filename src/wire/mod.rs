@@ -1,8 +1,8 @@
 //! stub
 use crate::{Error, backend::*, config::Compression};
 use std::{path::PathBuf, time::Duration};
-#[derive(Default)]
-pub(crate) struct Credentials;
+pub(crate) mod auth;
+pub(crate) use auth::{Credentials, Secret};
 pub(crate) struct Options {
     pub url: String,
     pub credentials: Credentials,

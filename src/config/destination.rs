@@ -1,0 +1,272 @@
+//! One store to send to: a backend, and what is said about it besides.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use tracing_subscriber::filter::Targets;
+
+use crate::backend::Backend;
+use crate::error::Error;
+use crate::lane::Schedule;
+use crate::voice::mask_url;
+use crate::wire::{Credentials, Secret};
+
+/// Longest name of a destination: it stands in the ledger and in every diagnostic.
+const NAME_MAX: usize = 64;
+
+/// One store to send to. A backend alone is one already; this adds name, filter, credentials and retry.
+///
+/// # Examples
+///
+/// ```
+/// use logchute::{Builder, Destination, backend::{Loki, Ndjson}};
+///
+/// let audit = Destination::new(Ndjson::new("https://audit.example.com/insert/jsonline"))
+///     .name("audit")
+///     .filter("off,my_app::audit=info")
+///     .token("canary");
+/// assert!(!format!("{audit:?}").contains("canary"));
+///
+/// let builder = Builder::new().send_to(Loki::new("http://loki:3100")).send_to(audit);
+/// # drop(builder);
+/// ```
+#[must_use = "a destination does nothing until it is given to `Builder::send_to`"]
+pub struct Destination {
+    pub(crate) backend: Box<dyn Backend>,
+    /// Empty until the settings are checked, where the user gave none.
+    pub(crate) name: String,
+    pub(crate) filter: Option<String>,
+    /// What `filter` means; there once the settings are checked.
+    pub(crate) targets: Option<Targets>,
+    pub(crate) credentials: Credentials,
+    pub(crate) ca: Option<PathBuf>,
+    pub(crate) cert: Option<PathBuf>,
+    pub(crate) key: Option<PathBuf>,
+    pub(crate) allow_http: bool,
+    pub(crate) schedule: Option<Box<dyn Schedule>>,
+}
+
+impl Destination {
+    /// The store that this backend speaks to.
+    pub fn new(backend: impl Backend) -> Self {
+        Self::boxed(Box::new(backend))
+    }
+
+    pub(crate) fn boxed(backend: Box<dyn Backend>) -> Self {
+        Self {
+            backend,
+            name: String::new(),
+            filter: None,
+            targets: None,
+            credentials: Credentials::default(),
+            ca: None,
+            cert: None,
+            key: None,
+            allow_http: false,
+            schedule: None,
+        }
+    }
+
+    /// What the ledger and diagnostics call it. Default: the name of its backend, then `loki2` and so on.
+    ///
+    /// At most 64 letters, digits, `-`, `_` and `.`; a name that another destination has is refused by
+    /// [`Builder::start`](crate::Builder::start).
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.name = name.into();
+        self
+    }
+
+    /// Which records it gets, in directives such as `info,hyper=warn`. Default: what
+    /// [`Builder::filter`](crate::Builder::filter) says.
+    ///
+    /// What it holds back is counted as filtered.
+    pub fn filter(mut self, directives: impl Into<String>) -> Self {
+        self.filter = Some(directives.into());
+        self
+    }
+
+    /// A bearer token. Default: none.
+    ///
+    /// Refused at start beside a user and password, and over plain http to another machine, see [`allow_http`](Self::allow_http).
+    pub fn token(mut self, token: impl Into<String>) -> Self {
+        self.credentials.token = Some(Secret::value(token));
+        self
+    }
+
+    /// The path of a file that holds a bearer token; it is read again when it changes.
+    pub fn token_file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.credentials.token = Some(Secret::file(path));
+        self
+    }
+
+    /// The user of basic authentication. Default: none.
+    pub fn user(mut self, user: impl Into<String>) -> Self {
+        self.credentials.user = Some(Secret::value(user));
+        self
+    }
+
+    /// The password of basic authentication. Default: none.
+    pub fn password(mut self, password: impl Into<String>) -> Self {
+        self.credentials.password = Some(Secret::value(password));
+        self
+    }
+
+    /// The path of a file that holds the password; it is read again when it changes.
+    pub fn password_file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.credentials.password = Some(Secret::file(path));
+        self
+    }
+
+    /// A further header of each request. Its value is treated as a secret.
+    pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.credentials.headers.push((name.into(), Secret::value(value)));
+        self
+    }
+
+    /// The tenant, for stores that have tenants (Loki's `X-Scope-OrgID`). Default: none.
+    pub fn tenant(mut self, tenant: impl Into<String>) -> Self {
+        self.credentials.tenant = Some(Secret::value(tenant));
+        self
+    }
+
+    /// The path of a PEM file with the certificates that are trusted. Default: the platform's roots.
+    pub fn ca(mut self, path: impl Into<PathBuf>) -> Self {
+        self.ca = Some(path.into());
+        self
+    }
+
+    /// The path of a PEM file with the client certificate; needs a [`key`](Self::key). Default: none.
+    pub fn cert(mut self, path: impl Into<PathBuf>) -> Self {
+        self.cert = Some(path.into());
+        self
+    }
+
+    /// The path of a PEM file with the key of the client certificate. Default: none.
+    pub fn key(mut self, path: impl Into<PathBuf>) -> Self {
+        self.key = Some(path.into());
+        self
+    }
+
+    /// Permits credentials over plain http to another machine, where anyone on the way can read them.
+    /// Default: refused at start.
+    pub fn allow_http(mut self) -> Self {
+        self.allow_http = true;
+        self
+    }
+
+    /// The waits between attempts. Default: 0.5 to 60 seconds, growing, with full jitter.
+    ///
+    /// A wait that the store asks for goes before it; [`Builder::retry_for`](crate::Builder::retry_for) limits
+    /// all of them together.
+    pub fn retry(mut self, schedule: impl Schedule + 'static) -> Self {
+        self.schedule = Some(Box::new(schedule));
+        self
+    }
+
+    /// Checks what can be checked without a client, and returns remarks.
+    pub(super) fn check(&mut self) -> Result<Vec<String>, Error> {
+        let is_plain = |char: char| char.is_ascii_alphanumeric() || "-_.".contains(char);
+        if self.name.len() > NAME_MAX || !self.name.chars().all(is_plain) {
+            let must = format!("at most {NAME_MAX} letters, digits, '-', '_' and '.'");
+            return Err(Error::setting("name", &self.name, must));
+        }
+        match (&self.cert, &self.key) {
+            (Some(cert), None) => return Err(Error::setting("cert", cert.display(), "set together with key")),
+            (None, Some(key)) => return Err(Error::setting("key", key.display(), "set together with cert")),
+            _ => {}
+        }
+        let Some(directives) = &self.filter else { return Ok(Vec::new()) };
+        let (targets, remarks) = super::filter::parse("filter", directives)?;
+        self.targets = Some(targets);
+        Ok(remarks)
+    }
+}
+
+/// Gives every destination a name that no other one has.
+pub(super) fn name_all(destinations: &mut [Destination]) -> Result<(), Error> {
+    let mut taken: Vec<String> = Vec::new();
+    for destination in destinations.iter().filter(|destination| !destination.name.is_empty()) {
+        if taken.contains(&destination.name) {
+            return Err(Error::setting("name", &destination.name, "another name than every other destination's"));
+        }
+        taken.push(destination.name.clone());
+    }
+    for destination in destinations.iter_mut().filter(|destination| destination.name.is_empty()) {
+        let kind = destination.backend.facts().name();
+        let mut names = (1..).map(|count| if count == 1 { kind.to_owned() } else { format!("{kind}{count}") });
+        let name = names.find(|name| !taken.contains(name)).unwrap_or_default();
+        taken.push(name.clone());
+        destination.name = name;
+    }
+    Ok(())
+}
+
+impl<B: Backend> From<B> for Destination {
+    fn from(backend: B) -> Self {
+        Self::new(backend)
+    }
+}
+
+impl fmt::Debug for Destination {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Destination")
+            .field("backend", &self.backend.facts().name())
+            .field("url", &mask_url(self.backend.url()))
+            .field("name", &self.name)
+            .field("filter", &self.filter)
+            .field("credentials", &self.credentials)
+            .field("ca", &self.ca)
+            .field("cert", &self.cert)
+            .field("key", &self.key)
+            .field("allow_http", &self.allow_http)
+            .field("own_schedule", &self.schedule.is_some())
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backend::{Loki, Ndjson};
+
+    fn names(mut destinations: Vec<Destination>) -> Result<Vec<String>, Error> {
+        name_all(&mut destinations)?;
+        Ok(destinations.into_iter().map(|destination| destination.name).collect())
+    }
+
+    #[test]
+    fn each_destination_gets_a_name_of_its_own() {
+        let loki = || Destination::new(Loki::new("http://loki"));
+        let ndjson = Destination::new(Ndjson::new("http://vl"));
+        assert_eq!(
+            names(vec![loki(), loki(), ndjson, loki().name("loki2"), loki()]).unwrap(),
+            ["loki", "loki3", "ndjson", "loki2", "loki4"]
+        );
+        let refused = names(vec![loki().name("a"), loki().name("a")]).unwrap_err();
+        assert!(matches!(refused, Error::Setting { name, value, .. } if name == "name" && value == "a"));
+    }
+
+    #[test]
+    fn odd_names_and_half_a_certificate_are_refused() {
+        let loki = || Destination::new(Loki::new("http://loki"));
+        for (mut destination, setting) in [
+            (loki().name("a b"), "name"),
+            (loki().name("a\n"), "name"),
+            (loki().name("x".repeat(65)), "name"),
+            (loki().cert("/c"), "cert"),
+            (loki().key("/k"), "key"),
+            (loki().filter("loud=yes"), "filter"),
+        ] {
+            assert!(matches!(destination.check(), Err(Error::Setting { name, .. }) if name == setting));
+        }
+    }
+
+    #[test]
+    fn b8_debug_shows_no_secret() {
+        let destination = Destination::new(Loki::new("https://user:canary@loki/?key=canary"))
+            .token("canary")
+            .password("canary")
+            .header("x-key", "canary");
+        assert!(!format!("{destination:?}").contains("canary"), "{destination:?}");
+    }
+}
