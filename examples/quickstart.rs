@@ -43,7 +43,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     let report = logs.shutdown(Duration::from_secs(5));
 
     println!("What the store received:\n");
-    for record in store.records() {
+    let mut records = store.records();
+    records.sort_by_key(|record| record.time_nanos);
+    for record in &records {
         println!("{record}");
     }
     println!("\nThe ledger, {report}\n");

@@ -222,14 +222,14 @@ fn by_route(sent: &BTreeMap<&str, usize>, store: &Store, report: &Report) -> Res
     let mut as_told = report.ledger().balances();
     for route in &ROUTES {
         let requests = sent.get(route.path).copied().unwrap_or(0);
-        let of_route = records.iter().filter(|record| record.text("route") == Some(route.path));
+        let of_route = records.iter().filter(|record| record.get("route").is_some_and(|value| value == route.path));
         let stored = of_route.clone().count();
         println!("{:<20} {requests:>8} {:>8} {stored:>8}", route.path, requests * route.records);
         as_told &= stored == requests * route.records;
     }
     println!("\nThe first of each kind:\n");
     for route in &ROUTES {
-        let of_route = records.iter().filter(|record| record.text("route") == Some(route.path));
+        let of_route = records.iter().filter(|record| record.get("route").is_some_and(|value| value == route.path));
         for record in of_route.take(route.records) {
             println!("{record}");
         }
