@@ -19,7 +19,7 @@ start() {
     # Records of any age are kept: the default, seven days, would drop what a test sends with a fixed time.
     serve "$HOME_DIR/victoria-logs" -httpListenAddr="127.0.0.1:$1" -storageDataPath="$DIR/data" \
         -retentionPeriod=100y -memory.allowedBytes=256MiB
-    wait_until answers "$1" /health || return 1
+    wait_until logged "started server at http://127.0.0.1:$1/" || return 1
     report URL="http://127.0.0.1:$1"
 }
 
