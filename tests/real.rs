@@ -114,9 +114,9 @@ fn there_and_back(way: Way) {
         .start()
         .unwrap();
     for (number, case) in cases.iter().enumerate() {
-        let record = Record::new(case.severity, case.message.clone()).field("run", &*run).field("n", number as u64);
-        let fields = case.fields.iter().fold(record, |record, (key, given)| given.add_to(record, key));
-        logs.emit(fields);
+        let record =
+            Record::new(case.severity, case.message.clone()).field("run", run.clone()).field("n", number as u64);
+        logs.emit(case.fields.iter().fold(record, |record, (key, given)| given.add_to(record, key)));
     }
     let traced = traced(&logs, &run, cases.len());
     let all: Vec<&Case> = cases.iter().chain(&traced).collect();

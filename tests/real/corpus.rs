@@ -4,9 +4,28 @@ use base64::Engine as _;
 use logchute::{Record, Severity};
 use serde_json::json;
 
-/// Names that are taken; a field that is named so comes back as `field_NAME`.
-pub(crate) const RESERVED: [&str; 10] =
-    ["file", "id", "level", "line", "message", "service_name", "span", "target", "thread", "time"];
+/// Names that are taken, by us or by VictoriaLogs; a field that is named so comes back as `field_NAME`.
+pub(crate) const RESERVED: [&str; 19] = [
+    "",
+    "_msg",
+    "_stream",
+    "_stream_id",
+    "_time",
+    "fields_left_out",
+    "file",
+    "id",
+    "level",
+    "line",
+    "logchute.own",
+    "message",
+    "original_len",
+    "service_name",
+    "span",
+    "target",
+    "thread",
+    "time",
+    "truncated",
+];
 
 /// One record.
 pub(crate) struct Case {
@@ -55,7 +74,7 @@ impl Given {
             Self::I128(value) => record.field(key, *value),
             Self::U128(value) => record.field(key, *value),
             Self::F64(value) => record.field(key, *value),
-            Self::Text(value) => record.field(key, value.as_str()),
+            Self::Text(value) => record.field(key, value.clone()),
             Self::Bytes(value) => record.field(key, value.as_slice()),
             Self::Json(value) => record.field(key, logchute::json(value)),
         }
