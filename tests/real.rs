@@ -45,10 +45,7 @@ impl Way {
                 let push = "/insert/loki/api/v1/push?disable_message_parsing=1";
                 Destination::from(Loki::new(store.url(push)).encoding(encoding))
             }
-            Self::Ndjson => {
-                let names = "_msg_field=message&_time_field=time&_stream_fields=service_name,level";
-                Destination::from(Ndjson::new(store.url(&format!("/insert/jsonline?{names}"))))
-            }
+            Self::Ndjson => Destination::from(Ndjson::new(store.url("/insert/jsonline"))),
         }
     }
 
