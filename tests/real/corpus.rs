@@ -1,0 +1,196 @@
+//! Records that have broken a log store, or something on the way to it.
+
+use base64::Engine as _;
+use logchute::{Record, Severity};
+use serde_json::json;
+
+/// Names that are taken, by us or by VictoriaLogs; a field that is named so comes back as `field_NAME`.
+pub(crate) const RESERVED: [&str; 19] = [
+    "",
+    "_msg",
+    "_stream",
+    "_stream_id",
+    "_time",
+    "fields_left_out",
+    "file",
+    "id",
+    "level",
+    "line",
+    "logchute.own",
+    "message",
+    "original_len",
+    "service_name",
+    "span",
+    "target",
+    "thread",
+    "time",
+    "truncated",
+];
+
+/// One record.
+pub(crate) struct Case {
+    pub(crate) what: &'static str,
+    pub(crate) severity: Severity,
+    pub(crate) message: String,
+    pub(crate) fields: Vec<(&'static str, Given)>,
+}
+
+impl Case {
+    pub(crate) fn new(what: &'static str, message: impl Into<String>) -> Self {
+        Self { what, severity: Severity::Info, message: message.into(), fields: Vec::new() }
+    }
+
+    pub(crate) fn at(mut self, severity: Severity) -> Self {
+        self.severity = severity;
+        self
+    }
+
+    pub(crate) fn with(mut self, key: &'static str, given: Given) -> Self {
+        self.fields.push((key, given));
+        self
+    }
+}
+
+/// A value as it was given to the record.
+#[derive(Clone, Debug)]
+pub(crate) enum Given {
+    Bool(bool),
+    I64(i64),
+    U64(u64),
+    I128(i128),
+    U128(u128),
+    F64(f64),
+    Text(String),
+    Bytes(Vec<u8>),
+    Json(serde_json::Value),
+}
+
+impl Given {
+    pub(crate) fn add_to(&self, record: Record, key: &'static str) -> Record {
+        match self {
+            Self::Bool(value) => record.field(key, *value),
+            Self::I64(value) => record.field(key, *value),
+            Self::U64(value) => record.field(key, *value),
+            Self::I128(value) => record.field(key, *value),
+            Self::U128(value) => record.field(key, *value),
+            Self::F64(value) => record.field(key, *value),
+            Self::Text(value) => record.field(key, value.clone()),
+            Self::Bytes(value) => record.field(key, value.as_slice()),
+            Self::Json(value) => record.field(key, logchute::json(value)),
+        }
+    }
+
+    /// A part of a nested value; what is no object stays JSON.
+    pub(crate) fn of_json(value: &serde_json::Value) -> Self {
+        match value {
+            serde_json::Value::String(text) => Self::Text(text.clone()),
+            other => Self::Json(other.clone()),
+        }
+    }
+
+    /// Whether this text is that value: numbers with all their digits, floating-point numbers to the last bit.
+    pub(crate) fn is(&self, found: &str) -> bool {
+        match self {
+            Self::Bool(value) => found == value.to_string(),
+            Self::I64(value) => found == value.to_string(),
+            Self::U64(value) => found == value.to_string(),
+            Self::I128(value) => found == value.to_string(),
+            Self::U128(value) => found == value.to_string(),
+            Self::F64(value) if value.is_nan() => found == "NaN",
+            Self::F64(value) => found.parse::<f64>().is_ok_and(|found| found.to_bits() == value.to_bits()),
+            Self::Text(value) => found == value,
+            Self::Bytes(value) => found == base64::engine::general_purpose::STANDARD.encode(value),
+            Self::Json(value) => serde_json::from_str::<serde_json::Value>(found).is_ok_and(|found| found == *value),
+        }
+    }
+}
+
+pub(crate) fn corpus() -> Vec<Case> {
+    let text = |text: &str| Given::Text(text.to_owned());
+    let mut cases = vec![
+        Case::new("plain", "hello"),
+        Case::new("no message", "").with("why", text("some libraries log fields alone")),
+        Case::new("one space", " "),
+        Case::new("quotes and backslashes", r#"C:\new\table "quoted" 'single' \u0000 \"#)
+            .with("path", text(r"\\host\share")),
+        Case::new("many lines", "panicked\n  at a\r\n\tat b\n\n").with("trace", text("\n1\n2\n")),
+        Case::new("NUL", "before\0after").with("nul", text("\0")),
+        Case::new("control characters", (1..32_u8).map(char::from).chain(['\u{7f}', '\u{85}']).collect::<String>())
+            .with("escape", text("\u{1b}[31mred\u{1b}[0m")),
+        Case::new("right to left", "\u{202e}gpj.exe\u{202c} \u{2066}x\u{2069} שלום").with("bidi", text("\u{200f}")),
+        Case::new("line separators", "a\u{2028}b\u{2029}c"),
+        Case::new("four bytes a character", "🦀 𝔘𝔫𝔦 \u{10ffff}").with("crab", text("🦀")),
+        Case::new("not characters", "\u{feff}\u{fffe}\u{ffff}\u{fffd}"),
+        Case::new("combining", "e\u{301}\u{301}\u{301} \u{200d}"),
+        Case::new("markup", "<script>alert(1)</script>&amp;%0a%00 ${jndi:ldap://x} {{x}} `x`"),
+        Case::new("looks like an object", r#"{"level":"fatal","_msg":"x","run":"y"}"#),
+        Case::new("looks like an array", "[1,2]"),
+        Case::new("looks like a number", "12e3").with("digits", text("007")),
+        Case::new("looks like nothing", "null").with("null", text("null")).with("yes", text("true")),
+        Case::new("looks like a query", "* | delete run:=\"x\" or _time:5m"),
+        Case::new("labels' syntax", r#"{app="x", y='z'} } " , ="#).with("label", text(r#"a="b", c"#)),
+        Case::new("200 KiB", "0123456789abcde\n".repeat(200 * 64)),
+        Case::new("200 KiB of four bytes", "🦀".repeat(200 * 256)),
+        Case::new("lowest and highest", "integers")
+            .with("i64_min", Given::I64(i64::MIN))
+            .with("i64_max", Given::I64(i64::MAX))
+            .with("u64_max", Given::U64(u64::MAX))
+            .with("i128_min", Given::I128(i128::MIN))
+            .with("i128_max", Given::I128(i128::MAX))
+            .with("u128_max", Given::U128(u128::MAX))
+            .with("odd", Given::U64((1 << 53) + 1))
+            .with("zero", Given::I64(0)),
+        Case::new("floating point", "floats")
+            .with("nan", Given::F64(f64::NAN))
+            .with("inf", Given::F64(f64::INFINITY))
+            .with("minus_inf", Given::F64(f64::NEG_INFINITY))
+            .with("minus_zero", Given::F64(-0.0))
+            .with("third", Given::F64(1.0 / 3.0))
+            .with("max", Given::F64(f64::MAX))
+            .with("tiny", Given::F64(f64::from_bits(1)))
+            .with("whole", Given::F64(3.0)),
+        Case::new("truth", "").with("yes", Given::Bool(true)).with("no", Given::Bool(false)),
+        Case::new("bytes", "bytes")
+            .with("all", Given::Bytes((0..=255).collect()))
+            .with("one", Given::Bytes(vec![0xff])),
+        Case::new("empty texts", "empty").with("empty", text("")).with("space", text(" ")),
+        Case::new("nested", "nested").with(
+            "cart",
+            Given::Json(json!({
+                "items": [{"sku": "AX-7", "n": 2}, null, [], "\u{0}\n\""],
+                "total": 59.7, "paid": true, "nobody": null, "none": "",
+                "to": {"street": "Straße 1", "no.": {"x": -1}},
+            })),
+        ),
+        Case::new("a list", "list").with("list", Given::Json(json!([1, "two", {"three": 3.5}]))),
+        Case::new("the highest, nested", "nested").with("deep", Given::Json(json!({"u": u64::MAX, "i": i64::MIN}))),
+        Case::new("dotted names", "dots")
+            .with("http.request.method", text("GET"))
+            .with("http.request", text("beside its own child"))
+            .with("a..b", Given::I64(1))
+            .with(".a.", Given::I64(2)),
+        Case::new("odd names", "names")
+            .with("with space", Given::I64(1))
+            .with("with-dash", Given::I64(2))
+            .with("Größe", Given::I64(3))
+            .with("1st", Given::I64(4))
+            .with("quote\"d", Given::I64(5))
+            .with("a=b,c{d}", Given::I64(6))
+            .with("line\nfeed", Given::I64(7))
+            .with("🦀", Given::I64(8)),
+        Case::new("names that differ in a sign", "names")
+            .with("a-b", Given::I64(1))
+            .with("a_b", Given::I64(2))
+            .with("a.b", Given::I64(3))
+            .with("A_B", Given::I64(4)),
+    ];
+    let reserved = Case::new("reserved names", "mine");
+    cases.push(RESERVED.iter().fold(reserved, |case, key| case.with(key, text("theirs"))));
+    cases.extend(
+        Severity::ALL
+            .into_iter()
+            .filter(|&severity| severity >= Severity::Info)
+            .map(|severity| Case::new("a level", format!("at {severity}")).at(severity)),
+    );
+    cases
+}
