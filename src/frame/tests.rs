@@ -91,7 +91,7 @@ fn every_value_comes_back_as_it_was_given() {
 
 #[test]
 fn head_thread_and_both_kinds_of_callsite_read_back() {
-    let by_reference = frame(|w| w.message(format_args!("hello")));
+    let by_reference = frame(|w| w.fields.message(format_args!("hello")));
     let record = read(&by_reference);
     assert_eq!((record.message(), record.severity(), record.unix_nanos()), ("hello", Severity::Warn, 7));
     assert_eq!((record.target(), record.line()), (site().target(), site().line()));
@@ -103,7 +103,7 @@ fn head_thread_and_both_kinds_of_callsite_read_back() {
     writer.begin(inline, Severity::Fatal, -1);
     writer.own();
     writer.fields.i64(named("n"), 5);
-    writer.message(format_args!("{}-{}", 1, 2));
+    writer.fields.message(format_args!("{}-{}", 1, 2));
     writer.fields.bool(named("after"), true);
     let frame = writer.finish();
     let record = read(&frame);
@@ -124,7 +124,7 @@ fn event_beats_span_inner_beats_outer_later_beats_earlier() {
     let frame = frame(|w| {
         w.fields.i64(named("e"), 1);
         w.fields.i64(at(1), 2);
-        w.message(format_args!("m"));
+        w.fields.message(format_args!("m"));
         w.fields.i64(named("e"), 3);
         w.span("inner", inner.0, &inner.1);
         w.span("outer", outer.0, &outer.1);
@@ -170,7 +170,7 @@ fn message_and_value_are_cut_at_256_kib_mark_included_however_they_are_written()
             let text = format!("{}{}", &"abc"[..shift.min(3)], unit.repeat(VALUE_MAX / unit.len() + 3));
             for size in [1, 7, 4096, VALUE_MAX - CUT_MARK.len(), VALUE_MAX - 2, text.len()] {
                 let frame = frame(|w| {
-                    w.message(format_args!("{}", Pieces(&text, size)));
+                    w.fields.message(format_args!("{}", Pieces(&text, size)));
                     w.fields.fmt(named("k"), format_args!("{}", Pieces(&text, size)));
                     w.fields.str(named("s"), &text);
                 });
@@ -195,7 +195,7 @@ fn message_and_value_are_cut_at_256_kib_mark_included_however_they_are_written()
         }
     }
     let exact = "x".repeat(VALUE_MAX);
-    let frame = frame(|w| w.message(format_args!("{exact}")));
+    let frame = frame(|w| w.fields.message(format_args!("{exact}")));
     assert_eq!((read(&frame).message().len(), read(&frame).message_original_len()), (VALUE_MAX, None));
 }
 
@@ -229,7 +229,7 @@ fn a_frame_stays_within_a_mebibyte_and_the_message_has_room_to_the_last() {
         let (count, span) = span.into_parts();
         let frame = frame(|w| {
             if first {
-                w.message(format_args!("{}", "m".repeat(3000)));
+                w.fields.message(format_args!("{}", "m".repeat(3000)));
             }
             for i in 0..20 {
                 w.fields.str(named(&format!("f{i}")), &large);
@@ -237,7 +237,7 @@ fn a_frame_stays_within_a_mebibyte_and_the_message_has_room_to_the_last() {
                 w.fields.json(named(&format!("j{i}")), "[1]");
             }
             if !first {
-                w.message(format_args!("{}", "m".repeat(3000)));
+                w.fields.message(format_args!("{}", "m".repeat(3000)));
             }
             (0..10).for_each(|_| w.span("outer", count, &span));
         });
@@ -348,7 +348,7 @@ impl std::error::Error for Broken {
 fn a_formatter_that_panics_leaves_a_mark_and_nothing_else() {
     let large = "z".repeat(400);
     let frame = frame(|w| {
-        w.message(format_args!("{large}{:?}", Broken(true)));
+        w.fields.message(format_args!("{large}{:?}", Broken(true)));
         w.fields.fmt(named("d"), format_args!("{:?}", Broken(true)));
         w.fields.error(named("e"), &Broken(true));
         w.fields.error(named("circle"), &Broken(false));
@@ -375,7 +375,7 @@ fn beyond_the_slot_it_reads_the_same() {
         let text = "q".repeat(len);
         let frame = frame(|w| {
             w.fields.i64(at(1), -5);
-            w.message(format_args!("{text}"));
+            w.fields.message(format_args!("{text}"));
             w.fields.str(at(2), "end");
             w.span("s", 1, &[0xFF, 1, b'k', 1]);
         });
@@ -403,7 +403,7 @@ fn no_bytes_make_a_reader_panic_or_spin() {
         let mut writer = Writer::blank();
         writer.begin(callsite, Severity::Info, 1);
         writer.fields.u128(named("u"), u128::MAX);
-        writer.message(format_args!("{}", "m".repeat(40)));
+        writer.fields.message(format_args!("{}", "m".repeat(40)));
         writer.fields.bytes(named("b"), &[0, 255]);
         writer.fields.error(named("e"), &Broken(false));
         writer.span("s", 1, &[0xFF, 1, b'k', 1]);
