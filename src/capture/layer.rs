@@ -136,10 +136,7 @@ impl<S: Sink> Visitor<'_, S> {
     fn key<'k>(&self, field: &'k Field) -> Option<Key<'k>> {
         let name = field.name();
         match self.keys {
-            Keys::Event => {
-                let index = u8::try_from(field.index()).ok().filter(|&index| index < u8::MAX);
-                Some(Key { index, name })
-            }
+            Keys::Event => Some(Key::indexed(field.index(), name)),
             Keys::Bridged if matches!(name, "log.target" | "log.module_path" | "log.file" | "log.line") => None,
             Keys::Bridged | Keys::Span => Some(Key::named(name)),
         }

@@ -33,7 +33,7 @@ fn named(name: &str) -> Key<'_> {
 }
 
 fn at(index: u8) -> Key<'static> {
-    Key { index: Some(index), name: "not looked at" }
+    Key::indexed(usize::from(index), "not looked at")
 }
 
 /// All fields as `key=value`, in order.
@@ -281,7 +281,7 @@ fn keys_are_cut_to_128_bytes() {
     let frame = frame(|w| {
         w.fields.bool(named(""), true);
         w.fields.bool(named(&long), true);
-        w.fields.bool(Key { index: Some(255), name: "no index" }, true);
+        w.fields.bool(Key::indexed(255, "no index"), true);
     });
     let record = read(&frame);
     let keys: Vec<_> = record.fields().map(|field| field.key).collect();
@@ -309,7 +309,7 @@ impl std::error::Error for Outer {
 #[test]
 fn an_error_is_its_message_its_type_and_its_chain() {
     let error = Outer("x".parse::<u8>().unwrap_err());
-    let frame = frame(|w| w.fields.error(Key { index: Some(1), name: "a" }, &error));
+    let frame = frame(|w| w.fields.error(Key::indexed(1, "a"), &error));
     assert_eq!(
         shown(&read(&frame)),
         [

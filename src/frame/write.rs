@@ -179,13 +179,20 @@ impl Sink for Slot {
 /// A key: its place in the callsite's field names, where it has one, and its name.
 #[derive(Clone, Copy)]
 pub(crate) struct Key<'a> {
-    pub(crate) index: Option<u8>,
-    pub(crate) name: &'a str,
+    index: Option<u8>,
+    name: &'a str,
 }
 
 impl<'a> Key<'a> {
     pub(crate) fn named(name: &'a str) -> Self {
         Self { index: None, name }
+    }
+
+    /// A name of the frame's callsite, by its place there.
+    #[inline]
+    pub(crate) fn indexed(index: usize, name: &'a str) -> Self {
+        let is_index = index < usize::from(KEY_INLINE);
+        Self { index: if is_index { Some(index as u8) } else { None }, name }
     }
 }
 
