@@ -9,6 +9,7 @@ mod ledger;
 mod mute;
 mod resource;
 mod tee;
+mod wire;
 pub use config::{BacklogOverflow, Compression, Destination, Overflow};
 pub use error::Error;
 pub use frame::Severity;
