@@ -16,6 +16,10 @@ mod failure;
 mod http;
 mod resolve;
 mod retry_after;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
 #[cfg(feature = "tls")]
 mod tls;
 mod url;
