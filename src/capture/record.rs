@@ -113,7 +113,7 @@ pub enum FieldValue {
     /// A floating-point number.
     Float(f64),
     /// A text.
-    Text(Cow<'static, str>),
+    Text(String),
     /// Bytes that need not be text.
     Bytes(Vec<u8>),
     /// A nested value, as JSON text.
@@ -149,7 +149,7 @@ from! {
     Int: i8, i16, i32, i64, i128;
     Uint: u8, u16, u32, u64, u128;
     Float: f32, f64;
-    Text: &'static str, String, Cow<'static, str>;
+    Text: &str, String, Cow<'_, str>;
     Bytes: Vec<u8>, &[u8];
 }
 
@@ -169,7 +169,7 @@ impl<T: Serialize + ?Sized> From<Json<'_, T>> for FieldValue {
     fn from(value: Json<'_, T>) -> Self {
         match serde_json::to_string(value.0) {
             Ok(json) => Self::Json(json),
-            Err(error) => Self::Text(not_serialised(&error).into()),
+            Err(error) => Self::Text(not_serialised(&error)),
         }
     }
 }

@@ -315,10 +315,11 @@ impl Lane {
                 if self.parts.client.refresh() {
                     self.pace.try_now();
                 } else {
-                    self.hold(self.told(reply), now);
+                    let complaint = self.parts.client.complaint().map_or(String::new(), |text| format!(" ({text})"));
+                    self.hold(job, self.told(reply) + &complaint, now);
                 }
             }
-            Verdict::Hold(reason) => self.hold(reason, now),
+            Verdict::Hold(_) => self.hold(job, self.told(reply), now),
         }
     }
 
@@ -367,22 +368,23 @@ impl Lane {
 
     fn again(&mut self, job: &mut Job, after: Option<Duration>, why: String, now: Instant) {
         match self.pace.failed(after, now) {
-            Next::Again(_) => self.unwell(why, "they are kept and sent again", now),
+            Next::Again(_) => self.unwell(job, why, "they are kept and sent again", now),
             Next::GiveUp => {
+                self.unwell(job, why, "the retry schedule has ended for some of them, which are dropped", now);
                 self.give_up(job, Reason::Expired);
-                self.unwell(why, "the retry schedule has ended and they are dropped", now);
             }
         }
     }
 
-    fn hold(&mut self, why: String, now: Instant) {
+    fn hold(&mut self, job: &Job, why: String, now: Instant) {
         self.pace.hold(now);
         self.held = true;
-        self.unwell(why, "they are kept; check LOGCHUTE_URL and the credentials", now);
+        self.unwell(job, why, "they are kept; check LOGCHUTE_URL and the credentials", now);
     }
 
-    fn unwell(&mut self, why: String, what: &str, now: Instant) {
-        let (name, owed) = (&self.parts.name, self.owed());
+    /// `job` is the one that failed, which is neither in flight nor waiting at this moment.
+    fn unwell(&mut self, job: &Job, why: String, what: &str, now: Instant) {
+        let (name, owed) = (&self.parts.name, self.owed() + job.owed());
         let limit = self.parts.backlog_bytes;
         self.parts.voice.say(
             Topic::at("failed", self.parts.index),

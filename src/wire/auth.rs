@@ -1,0 +1,325 @@
+//! Credentials: from a value or a file to request headers, without ever being shown.
+//!
+//! A file is looked at again when it may have changed, because tokens in containers are rotated under the same path.
+//! While it cannot be read the last value stays in use: a rotation must not interrupt what works.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant, SystemTime};
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
+
+use crate::error::Error;
+
+/// Which tenant of the store records belong to. Loki, Mimir and Tempo read it from this header
+/// (<https://grafana.com/docs/loki/latest/operations/multi-tenancy/>); stores with other names get theirs by a header setting.
+pub(super) const TENANT: HeaderName = HeaderName::from_static("x-scope-orgid");
+
+/// Headers that say how the request is framed or what its body is. A setting that changed them would break each request.
+const OURS: &[&str] = &[
+    "accept-encoding",
+    "connection",
+    "content-encoding",
+    "content-length",
+    "content-type",
+    "expect",
+    "keep-alive",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+];
+
+/// Headers that are known to name a place or a format and no secret, so they may go over plain http.
+const HARMLESS: &[&str] = &["x-scope-orgid", "accountid", "projectid", "host", "user-agent", "accept"];
+
+/// VictoriaLogs' request options (`VL-Stream-Fields` …).
+const HARMLESS_PREFIX: &str = "vl-";
+
+/// How often files are looked at, at most.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// What is wrong with a file that is larger is not its token.
+const LARGEST: u64 = 64 * 1024;
+
+/// A value that is not shown, or the file that holds it.
+#[derive(Clone)]
+pub(crate) struct Secret(Source);
+
+#[derive(Clone)]
+enum Source {
+    Value(String),
+    File(PathBuf),
+}
+
+impl Secret {
+    /// The value itself.
+    pub(crate) fn value(value: impl Into<String>) -> Self {
+        Self(Source::Value(value.into()))
+    }
+
+    /// The file that holds the value. One line break at its end is not part of it.
+    pub(crate) fn file(path: impl Into<PathBuf>) -> Self {
+        Self(Source::File(path.into()))
+    }
+
+    fn path(&self) -> Option<&Path> {
+        match &self.0 {
+            Source::Value(_) => None,
+            Source::File(path) => Some(path),
+        }
+    }
+
+    /// The value, now; `setting` is the builder method for a value.
+    fn read(&self, setting: &str) -> Result<String, Error> {
+        match &self.0 {
+            Source::Value(value) => Ok(value.clone()),
+            Source::File(path) => {
+                let refuse = |must: String| Error::setting(named(setting, self), path.display(), must);
+                let bytes =
+                    read_file(path, LARGEST).map_err(|why| refuse(format!("a file that can be read ({why})")))?;
+                let mut text = String::from_utf8(bytes).map_err(|_| refuse("a file that holds text".into()))?;
+                if text.ends_with('\n') {
+                    text.pop();
+                    if text.ends_with('\r') {
+                        text.pop();
+                    }
+                }
+                Ok(text)
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl fmt::Display for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Source::Value(_) => f.write_str("***"),
+            Source::File(path) => write!(f, "*** (file {})", path.display()),
+        }
+    }
+}
+
+/// What is shown to the store to be let in.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Credentials {
+    /// `Authorization: Bearer …`
+    pub(crate) token: Option<Secret>,
+    /// With a password: `Authorization: Basic …`
+    pub(crate) user: Option<Secret>,
+    pub(crate) password: Option<Secret>,
+    /// Any other header.
+    pub(crate) headers: Vec<(String, Secret)>,
+    /// `X-Scope-OrgID: …`
+    pub(crate) tenant: Option<Secret>,
+}
+
+impl Credentials {
+    /// The setting that must not go over plain http to another machine.
+    pub(super) fn exposed(&self) -> Option<String> {
+        if self.token.is_some() {
+            return Some("a token".into());
+        }
+        if self.user.is_some() || self.password.is_some() {
+            return Some("a password".into());
+        }
+        let secret = self.headers.iter().find(|(name, _)| {
+            let name = name.to_ascii_lowercase();
+            !HARMLESS.contains(&name.as_str()) && !name.starts_with(HARMLESS_PREFIX)
+        })?;
+        Some(format!("the header {}", secret.0))
+    }
+
+    fn secrets(&self) -> impl Iterator<Item = &Secret> {
+        [&self.token, &self.user, &self.password, &self.tenant]
+            .into_iter()
+            .flatten()
+            .chain(self.headers.iter().map(|(_, secret)| secret))
+    }
+
+    /// The request headers, from what values and files hold now.
+    fn read(&self) -> Result<HeaderMap, Error> {
+        let mut headers = HeaderMap::new();
+        for (place, (name, secret)) in self.headers.iter().enumerate() {
+            // A name that is none may be a header with its value, so it is not shown.
+            let Ok(name) = HeaderName::from_bytes(name.as_bytes()) else {
+                let which = format!("*** (header {} of {})", place + 1, self.headers.len());
+                return Err(Error::setting("headers", which, "a valid header name, then its value"));
+            };
+            if OURS.contains(&name.as_str()) {
+                return Err(Error::setting("headers", name, "a header that logchute does not set itself"));
+            }
+            let value = header_value("headers", &format!("{name}: ***"), secret, &secret.read("headers")?)?;
+            if headers.insert(name.clone(), value).is_some() {
+                return Err(Error::setting("headers", name, "named once"));
+            }
+        }
+        if let Some(tenant) = &self.tenant {
+            let value = tenant.read("tenant")?;
+            filled("tenant", tenant, &value)?;
+            let value = header_value("tenant", "***", tenant, &value)?;
+            if headers.insert(TENANT, value).is_some() {
+                return Err(Error::setting("tenant", "***", "unset where headers hold X-Scope-OrgID"));
+            }
+        }
+        if let Some(value) = self.authorization()?
+            && headers.insert(AUTHORIZATION, value).is_some()
+        {
+            return Err(Error::setting("headers", "authorization", "unset where token or user is set"));
+        }
+        Ok(headers)
+    }
+
+    fn authorization(&self) -> Result<Option<HeaderValue>, Error> {
+        match (&self.token, &self.user, &self.password) {
+            (None, None, None) => Ok(None),
+            (Some(token), None, None) => {
+                let value = token.read("token")?;
+                filled("token", token, &value)?;
+                // Also catches "Bearer abc", which would be sent as "Bearer Bearer abc".
+                if value.contains(|c: char| c.is_whitespace() || c.is_control() || !c.is_ascii()) {
+                    let must = "the bare token on one line, without the word Bearer, spaces or control characters";
+                    return Err(Error::setting(named("token", token), token, must));
+                }
+                header_value("token", "***", token, &format!("Bearer {value}")).map(Some)
+            }
+            (Some(token), ..) => Err(Error::setting(
+                named("token", token),
+                token,
+                "unset where user or password is set: a request carries one of them",
+            )),
+            (None, Some(user), Some(password)) => {
+                let (name, word) = (user.read("user")?, password.read("password")?);
+                filled("user", user, &name)?;
+                // RFC 7617 §2: the first colon ends the user's name.
+                if name.contains(|c: char| c == ':' || c.is_control()) {
+                    return Err(Error::setting(
+                        named("user", user),
+                        user,
+                        "a name without colon and control characters",
+                    ));
+                }
+                if word.contains(char::is_control) {
+                    return Err(Error::setting(
+                        named("password", password),
+                        password,
+                        "one line without control characters",
+                    ));
+                }
+                let pair = STANDARD.encode(format!("{name}:{word}"));
+                header_value("user", "***", user, &format!("Basic {pair}")).map(Some)
+            }
+            (None, Some(user), None) => {
+                Err(Error::setting(named("user", user), user, "set together with password or password_file"))
+            }
+            (None, None, Some(password)) => {
+                Err(Error::setting(named("password", password), password, "set together with user"))
+            }
+        }
+    }
+}
+
+/// The setting's name: `token` or `token_file`.
+fn named(setting: &str, secret: &Secret) -> String {
+    match secret.path() {
+        Some(_) if setting != "headers" => format!("{setting}_file"),
+        _ => setting.to_owned(),
+    }
+}
+
+fn filled(setting: &str, secret: &Secret, value: &str) -> Result<(), Error> {
+    if value.is_empty() { Err(Error::setting(named(setting, secret), secret, "not empty")) } else { Ok(()) }
+}
+
+fn header_value(setting: &str, masked: &str, secret: &Secret, value: &str) -> Result<HeaderValue, Error> {
+    let mut value = HeaderValue::from_str(value).map_err(|_| {
+        let must = "free of line breaks and other control characters: it is sent as a header";
+        Error::setting(named(setting, secret), masked, must)
+    })?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+/// A file of at most this many bytes. Anything but a regular file is refused: a pipe would be waited for without end.
+pub(super) fn read_file(path: &Path, most: u64) -> Result<Vec<u8>, String> {
+    use std::io::Read;
+    let about = |why: std::io::Error| why.to_string();
+    if !std::fs::metadata(path).map_err(about)?.is_file() {
+        return Err("it is not a regular file".into());
+    }
+    let mut bytes = Vec::new();
+    std::fs::File::open(path).map_err(about)?.take(most + 1).read_to_end(&mut bytes).map_err(about)?;
+    if bytes.len() as u64 > most {
+        return Err(format!("it is larger than {most} bytes"));
+    }
+    Ok(bytes)
+}
+
+/// Credentials in use: the headers, and what the files looked like when they were read.
+pub(super) struct Auth {
+    credentials: Credentials,
+    headers: HeaderMap,
+    stamps: Vec<Stamp>,
+    looked: Instant,
+    complaint: Option<String>,
+}
+
+/// Enough to see that a file was written or replaced.
+type Stamp = Option<(Option<SystemTime>, u64)>;
+
+impl Auth {
+    pub(super) fn new(credentials: Credentials, now: Instant) -> Result<Self, Error> {
+        // Stamps before contents: a file that changes in between is read once more, not missed.
+        let stamps = stamps(&credentials);
+        let headers = credentials.read()?;
+        Ok(Self { credentials, headers, stamps, looked: now, complaint: None })
+    }
+
+    /// The headers for a request; files that changed are read first.
+    pub(super) fn headers(&mut self, now: Instant) -> &HeaderMap {
+        if !self.stamps.is_empty() && now.saturating_duration_since(self.looked) >= LOOK {
+            self.looked = now;
+            if stamps(&self.credentials) != self.stamps {
+                self.refresh();
+            }
+        }
+        &self.headers
+    }
+
+    /// Reads the files again, and says whether that gave another credential.
+    pub(super) fn refresh(&mut self) -> bool {
+        let stamps = stamps(&self.credentials);
+        match self.credentials.read() {
+            Ok(headers) => {
+                (self.stamps, self.complaint) = (stamps, None);
+                let changed = headers != self.headers;
+                self.headers = headers;
+                changed
+            }
+            // The stamps stay as they were, so that the next look tries again.
+            Err(why) => {
+                self.complaint = Some(why.to_string());
+                false
+            }
+        }
+    }
+
+    /// Why the files could not be read the last time.
+    pub(super) fn complaint(&self) -> Option<&str> {
+        self.complaint.as_deref()
+    }
+}
+
+fn stamps(credentials: &Credentials) -> Vec<Stamp> {
+    let stamp = |path| std::fs::metadata(path).ok().map(|meta| (meta.modified().ok(), meta.len()));
+    credentials.secrets().filter_map(Secret::path).map(stamp).collect()
+}

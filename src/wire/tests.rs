@@ -1,0 +1,6 @@
+//! What the wire promises, against a server that misbehaves.
+
+mod hostile;
+mod plain;
+#[cfg(feature = "tls")]
+mod tls;
