@@ -14,7 +14,7 @@ mod twins;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-pub(crate) use filter::{Filters, LiveFilter, max_level};
+pub(crate) use filter::{Filters, LiveFilter};
 pub(crate) use layer::layer;
 pub(crate) use logger::Logger;
 pub(crate) use panic::install_panic_hook;

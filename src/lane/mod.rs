@@ -27,7 +27,7 @@ use crate::health::{DestinationHealth, DestinationState};
 use crate::ledger::{DestinationLedger, Losses, Reason};
 use crate::resource::Resource;
 use crate::voice::{Topic, Voice};
-use crate::wire::{Client, Failure};
+use crate::wire::{Client, Failure, FailureKind};
 use backlog::Backlog;
 use job::Job;
 use pace::{Next, Pace};
@@ -38,6 +38,10 @@ const URGENT_EVERY: Duration = Duration::from_millis(20);
 
 /// Payload bytes in flight, all requests of a lane together; a single larger one goes alone.
 const IN_FLIGHT_BYTES: usize = 4 * 1024 * 1024;
+
+/// A request whose connection was reset is sent in halves from this size on: servers close on a body that is too
+/// large before they have read it (seen with Fluent Bit at 12 MB).
+const RESET_SPLITS: usize = 1024 * 1024;
 
 /// What a lane is made of.
 pub(crate) struct LaneParts {
@@ -241,23 +245,29 @@ impl Lane {
         Box::pin(async move { Outcome { lane, number, result: sending.await } })
     }
 
-    fn land(&mut self, number: u64) -> Option<Job> {
+    fn land(&mut self, number: u64) -> Option<(Job, usize)> {
         let at = self.flights.iter().position(|flight| flight.job.number == number)?;
         let Flight { job, payload_bytes } = self.flights.swap_remove(at);
         self.flights_held -= job.stored().held_bytes();
         self.flights_payload -= payload_bytes;
-        Some(job)
+        Some((job, payload_bytes))
     }
 
     /// A request ended: what that means for its records, and for the next ones.
     pub(crate) fn end(&mut self, outcome: Outcome, now: Instant) {
-        let Some(mut job) = self.land(outcome.number) else { return };
+        let Some((mut job, payload_bytes)) = self.land(outcome.number) else { return };
         match outcome.result {
             Ok(reply) => match catch_unwind(AssertUnwindSafe(|| self.parts.backend.judge(&reply))) {
                 Ok(verdict) => self.settle(&mut job, verdict, &reply, now),
                 Err(panic) => self.panicked(&mut job, panic_message(panic.as_ref()), now),
             },
-            Err(failure) => self.again(&mut job, None, failure.text, now),
+            Err(failure) => {
+                self.again(&mut job, None, failure.text, now);
+                // A store that resets the connection under a large body may have said 413, which nobody could read.
+                if failure.kind == FailureKind::Reset && payload_bytes > RESET_SPLITS && job.next_len() > 1 {
+                    job.halve_next(false);
+                }
+            }
         }
         self.put_back(job);
     }
