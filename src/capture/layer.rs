@@ -68,7 +68,7 @@ where
 
 /// An event has a static callsite, except where it stands for a log record: that brings its own.
 #[inline]
-fn begin(writer: &mut Writer, event: &Event<'_>, metadata: &'static Metadata<'static>, severity: Severity) -> Keys {
+fn begin(writer: &mut Writer<'_>, event: &Event<'_>, metadata: &'static Metadata<'static>, severity: Severity) -> Keys {
     if metadata.target() == "log" && metadata.name() == "log event" {
         begin_bridged(writer, event, metadata, severity);
         return Keys::Bridged;
@@ -79,7 +79,7 @@ fn begin(writer: &mut Writer, event: &Event<'_>, metadata: &'static Metadata<'st
 
 /// What `tracing-log` makes of a log record carries target, module, file and line as fields.
 #[cold]
-fn begin_bridged(writer: &mut Writer, event: &Event<'_>, metadata: &'static Metadata<'static>, severity: Severity) {
+fn begin_bridged(writer: &mut Writer<'_>, event: &Event<'_>, metadata: &'static Metadata<'static>, severity: Severity) {
     #[derive(Default)]
     struct Origin {
         target: Option<String>,
@@ -134,17 +134,16 @@ pub(super) struct Visitor<'w, S> {
 impl<S: Sink> Visitor<'_, S> {
     #[inline]
     fn key<'k>(&self, field: &'k Field) -> Option<Key<'k>> {
-        let name = field.name();
-        match self.keys {
-            Keys::Event => Some(Key::indexed(field.index(), name)),
-            Keys::Bridged if matches!(name, "log.target" | "log.module_path" | "log.file" | "log.line") => None,
-            Keys::Bridged | Keys::Span => Some(Key::named(name)),
+        if self.keys == Keys::Event {
+            return Some(Key::indexed(field.index(), || field.name()));
         }
+        let is_origin = || matches!(field.name(), "log.target" | "log.module_path" | "log.file" | "log.line");
+        if self.keys == Keys::Bridged && is_origin() { None } else { Some(Key::named(field.name())) }
     }
 
     #[inline]
     fn is_message(&self, field: &Field) -> bool {
-        self.keys != Keys::Span && field.name() == "message"
+        field.name() == "message" && self.keys != Keys::Span
     }
 }
 
@@ -168,7 +167,12 @@ impl<S: Sink> Visit for Visitor<'_, S> {
         record_f64 => f64: f64,
         record_bool => bool: bool,
         record_bytes => bytes: &[u8],
-        record_error => error: &(dyn Error + 'static),
+    }
+
+    fn record_error(&mut self, field: &Field, value: &(dyn Error + 'static)) {
+        if let Some(key) = self.key(field) {
+            self.fields.error(key, field.name(), value);
+        }
     }
 
     #[inline]

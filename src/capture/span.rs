@@ -48,7 +48,7 @@ where
 /// Appends the fields of the spans that this thread is in, for records that do not come through the layer.
 ///
 /// They can be had where the application's subscriber stands on the registry of `tracing-subscriber`.
-pub(super) fn append_current(writer: &mut Writer) {
+pub(super) fn append_current(writer: &mut Writer<'_>) {
     tracing::dispatcher::get_default(|dispatch| {
         let Some(registry) = dispatch.downcast_ref::<Registry>() else { return };
         let current = registry.current_span();
@@ -60,7 +60,7 @@ pub(super) fn append_current(writer: &mut Writer) {
 }
 
 #[inline]
-pub(super) fn append<S>(writer: &mut Writer, span: &SpanRef<'_, S>)
+pub(super) fn append<S>(writer: &mut Writer<'_>, span: &SpanRef<'_, S>)
 where
     S: for<'a> LookupSpan<'a>,
 {
