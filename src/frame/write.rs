@@ -25,6 +25,7 @@ thread_local! {
 }
 
 /// A record on its way through the queue: 256 bytes, plus one box where it is long.
+#[cfg_attr(test, derive(Clone))]
 pub(crate) struct Frame {
     callsite: Option<&'static Metadata<'static>>,
     boxed: Option<Box<[u8]>>,
