@@ -11,7 +11,7 @@
 
 use std::borrow::Cow;
 
-use super::{Field, Fields, RecordRef, Value};
+use super::{Field, Fields, RecordId, RecordRef, Spans, Value};
 use crate::frame::{CUT_MARK, CharBoundary as _, KEY_MAX, cut_key};
 
 /// What is filled in with flat values.
@@ -193,6 +193,40 @@ fn cut_value<'a>(field: Field<'a>, cap: usize, scratch: &'a mut String) -> (Valu
     (value, Some(field.original_len.unwrap_or(len as u64)))
 }
 
+/// Names of spans, outermost first.
+pub(super) fn span_path(out: &mut Vec<u8>, mut innermost_first: Spans<'_>, write: fn(&mut Vec<u8>, &str)) {
+    let Some(name) = innermost_first.next() else { return };
+    let start = out.len();
+    span_path(out, innermost_first, write);
+    if out.len() > start {
+        out.push(b':');
+    }
+    write(out, name);
+}
+
+/// Writes ids as text; the digits of the incarnation, which is the same for most, are kept.
+#[derive(Default)]
+pub(super) struct Ids {
+    last: Option<u128>,
+    text: String,
+}
+
+impl Ids {
+    /// As `Display` has it.
+    #[inline]
+    pub(super) fn text(&mut self, id: RecordId) -> &str {
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        if self.last != Some(id.incarnation) {
+            self.last = Some(id.incarnation);
+            self.text = format!("{:032x}-", id.incarnation);
+        }
+        self.text.truncate(33);
+        let digits: [u8; 16] = std::array::from_fn(|at| DIGITS[(id.sequence >> (60 - 4 * at) & 15) as usize]);
+        self.text.push_str(str::from_utf8(&digits).unwrap_or_default());
+        &self.text
+    }
+}
+
 /// A set of names that says at once of most others that it has them not.
 #[derive(Clone, Debug)]
 pub(super) struct Names<'n> {
@@ -238,6 +272,15 @@ impl<'n> Names<'n> {
     pub(super) const fn may_have(bits: &[u64; 4], name: &str) -> bool {
         let hash = Self::hash(name);
         bits[(hash >> 6) as usize] >> (hash & 63) & 1 != 0
+    }
+
+    /// The name at that place.
+    pub(super) fn get(&self, place: usize) -> &'n str {
+        self.names[place]
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &'n str> {
+        self.names.iter().copied()
     }
 
     /// Where among the names it stands.

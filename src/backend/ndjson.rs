@@ -16,8 +16,8 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::flat::{self, Form, Names};
-use super::{Backend, Batch, Delivery, Facts, Payload, RecordId, RecordRef, Resource, Scheme, Spans, Value, json};
+use super::flat::{self, Form, Ids, Names};
+use super::{Backend, Batch, Delivery, Facts, Payload, RecordRef, Resource, Scheme, Value, json};
 use crate::frame::CharBoundary as _;
 
 /// The most that a line may have for VictoriaLogs, which drops a longer one (`-insert.maxLineSizeBytes`,
@@ -166,18 +166,24 @@ fn line(out: &mut Vec<u8>, record: &RecordRef<'_>, ids: &mut Ids, resource: &Tai
     }
     out.extend_from_slice(b",\"thread\":");
     json::string(out, record.thread());
-    let spans = record.spans();
-    if spans.clone().next().is_some() {
+    if record.spans().next().is_some() {
         out.extend_from_slice(b",\"span\":\"");
-        span_path(out, spans);
+        flat::span_path(out, record.spans(), json::escaped);
         out.push(b'"');
     }
-    ids.write(out, record.id());
+    id(out, record, ids);
     let mut form = Line { out, resource, replaced: 0 };
     flat::fill(&mut form, record.fields(), cap, message_cut);
     let replaced = form.replaced;
     resource.write(out, replaced);
     out.push(b'}');
+}
+
+#[inline]
+fn id(out: &mut Vec<u8>, record: &RecordRef<'_>, ids: &mut Ids) {
+    out.extend_from_slice(b",\"id\":\"");
+    out.extend_from_slice(ids.text(record.id()).as_bytes());
+    out.push(b'"');
 }
 
 /// Opens the object and writes what is never left out; returns the length of a message that was cut.
@@ -215,7 +221,7 @@ fn shorter_line(
     // It is the names that are too long: a hundred of them, all of control characters.
     out.truncate(start);
     let message_cut = head(out, record, 256);
-    ids.write(out, record.id());
+    id(out, record, ids);
     out.extend_from_slice(b",\"truncated\":true");
     let whole = message_cut.unwrap_or(record.message().len() as u64);
     out.extend_from_slice(format!(",\"original_len\":{whole}").as_bytes());
@@ -223,40 +229,6 @@ fn shorter_line(
     out.extend_from_slice(format!(",\"fields_left_out\":{lost},\"service_name\":").as_bytes());
     json::string(out, &resource.service_name[..resource.service_name.floor_char_boundary_at(256)]);
     out.push(b'}');
-}
-
-/// Names of spans, outermost first.
-pub(super) fn span_path(out: &mut Vec<u8>, mut innermost_first: Spans<'_>) {
-    let Some(name) = innermost_first.next() else { return };
-    let start = out.len();
-    span_path(out, innermost_first);
-    if out.len() > start {
-        out.push(b':');
-    }
-    json::escaped(out, name);
-}
-
-/// Writes ids; the digits of the incarnation, which is the same for most, are kept.
-#[derive(Default)]
-struct Ids {
-    incarnation: u128,
-    text: Vec<u8>,
-}
-
-impl Ids {
-    #[inline]
-    fn write(&mut self, out: &mut Vec<u8>, id: RecordId) {
-        if self.text.is_empty() || self.incarnation != id.incarnation {
-            self.incarnation = id.incarnation;
-            self.text = format!(",\"id\":\"{:032x}-", id.incarnation).into_bytes();
-        }
-        out.extend_from_slice(&self.text);
-        let mut digits = [b'"'; 17];
-        for (at, digit) in digits[..16].iter_mut().enumerate() {
-            *digit = b"0123456789abcdef"[(id.sequence >> (60 - 4 * at) & 15) as usize];
-        }
-        out.extend_from_slice(&digits);
-    }
 }
 
 /// A line whose fields are being written.
