@@ -16,8 +16,8 @@ use crate::frame::{CUT_MARK, CharBoundary as _, KEY_MAX, cut_key};
 
 /// What is filled in with flat values.
 pub(super) trait Form {
-    /// Whether the name stands for something else here.
-    fn has(&self, name: &str) -> bool;
+    /// Whether the name stands for something else here; `is_plain` is what [`is_plain`](Self::is_plain) says of it.
+    fn has(&self, name: &str, is_plain: bool) -> bool;
 
     /// Whether the store takes the two names for one.
     fn same(&self, one: &str, other: &str) -> bool {
@@ -30,7 +30,16 @@ pub(super) trait Form {
     }
 
     /// Takes a value; never called twice for what is the same name.
-    fn put(&mut self, name: &str, value: Value<'_>);
+    fn put(&mut self, name: &str, is_plain: bool, value: Value<'_>);
+}
+
+/// For names that were put together here.
+fn has(form: &impl Form, name: &str) -> bool {
+    form.has(name, form.is_plain(name))
+}
+
+fn put(form: &mut impl Form, name: &str, value: Value<'_>) {
+    form.put(name, form.is_plain(name), value);
 }
 
 /// Names that no field may have in any store, because they say what became of the record.
@@ -48,12 +57,13 @@ pub(super) fn fill(form: &mut impl Form, fields: Fields<'_>, cap: usize, message
     let mut made: Vec<String> = Vec::new();
     let mut cut = message_cut.is_some();
     for field in fields {
+        let is_plain = form.is_plain(field.key);
         let keeps_its_name = !is_ours(field.key)
-            && !form.has(field.key)
-            && !made.iter().any(|name| form.same(name, field.key))
-            && (form.is_plain(field.key) || !is_taken(form, &record, field.key));
+            && !form.has(field.key, is_plain)
+            && (made.is_empty() || !made.iter().any(|name| form.same(name, field.key)))
+            && (is_plain || !is_taken(form, &record, field.key));
         if keeps_its_name && field.original_len.is_none() && size(field.value) <= cap {
-            form.put(field.key, field.value);
+            form.put(field.key, is_plain, field.value);
         } else {
             cut |= put_odd(form, &record, &mut made, field, keeps_its_name, cap);
         }
@@ -75,8 +85,8 @@ fn put_remarks(form: &mut impl Form, record: &RecordRef<'_>, cut: bool, message_
         ("logchute.own", record.is_own().then_some(Value::Bool(true))),
     ];
     for (name, value) in remarks {
-        if let Some(value) = value.filter(|_| !form.has(name)) {
-            form.put(name, value);
+        if let Some(value) = value.filter(|_| !has(form, name)) {
+            put(form, name, value);
         }
     }
 }
@@ -94,15 +104,15 @@ fn put_odd(
     let mut scratch = String::new();
     let (value, original_len) = cut_value(field, cap, &mut scratch);
     if keeps_its_name {
-        form.put(field.key, value);
+        put(form, field.key, value);
     } else {
         let name = free_name(form, record, made, "field_", field.key, "");
-        form.put(&name, value);
+        put(form, &name, value);
         made.push(name);
     }
     let Some(len) = original_len else { return false };
     let name = free_name(form, record, made, "", field.key, ".original_len");
-    form.put(&name, Value::U64(len));
+    put(form, &name, Value::U64(len));
     made.push(name);
     true
 }
@@ -140,7 +150,7 @@ fn free_name(
         name.push_str(suffix);
         name.push_str(&number);
         let is_taken = is_ours(&name)
-            || form.has(&name)
+            || has(form, &name)
             || made.iter().any(|other| form.same(other, &name))
             || record.all_fields().any(|other| form.same(other.key, &name));
         if !is_taken {

@@ -120,12 +120,12 @@ struct Rest<'r, 'o> {
 }
 
 impl Form for Rest<'_, '_> {
-    fn has(&self, name: &str) -> bool {
+    fn has(&self, name: &str, _is_plain: bool) -> bool {
         let object = &self.object;
         Names::may_have(&object.keys, name) && has_key(&object.out[object.start..self.end], name)
     }
 
-    fn put(&mut self, name: &str, value: Value<'_>) {
+    fn put(&mut self, name: &str, _is_plain: bool, value: Value<'_>) {
         let object = &mut *self.object;
         if object.out.len() > object.start {
             object.out.push(b',');
@@ -204,16 +204,16 @@ fn escaped_rest(out: &mut Vec<u8>, mut bytes: &[u8]) {
     }
 }
 
-/// Bytes that [`escaped`] makes of a text.
-#[inline]
-pub(super) fn escaped_len(text: &str) -> usize {
-    let plain = plain_len(text.as_bytes());
-    if plain == text.len() { plain } else { plain + escaped_rest_len(&text.as_bytes()[plain..]) }
-}
-
 #[cold]
 fn escaped_rest_len(bytes: &[u8]) -> usize {
     bytes.iter().map(|&byte| usize::from(LENGTHS[usize::from(byte)])).sum()
+}
+
+/// Bytes that [`escaped`] makes of what should be a text.
+#[inline]
+pub(super) fn escaped_len(bytes: &[u8]) -> usize {
+    let plain = plain_len(bytes);
+    if plain == bytes.len() { plain } else { plain + escaped_rest_len(&bytes[plain..]) }
 }
 
 /// Bytes that each byte of a text takes once it is escaped.
@@ -264,7 +264,7 @@ pub(super) fn value(out: &mut Vec<u8>, value: Value<'_>) {
         Value::I64(value) => out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes()),
         Value::U64(value) => out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes()),
         Value::F64(value) if value.is_finite() => {
-            out.extend_from_slice(ryu::Buffer::new().format_finite(value).as_bytes());
+            out.extend_from_slice(zmij::Buffer::new().format_finite(value).as_bytes());
         }
         Value::Json(json) if json.is_empty() => out.extend_from_slice(b"null"),
         Value::Json(json) => {
@@ -285,7 +285,7 @@ pub(super) fn value(out: &mut Vec<u8>, value: Value<'_>) {
 #[inline]
 pub(super) fn value_len(value: Value<'_>) -> usize {
     match value {
-        Value::Str(text) | Value::Error(text) => escaped_len(text) + 2,
+        Value::Str(text) | Value::Error(text) => escaped_len(text.as_bytes()) + 2,
         Value::Bool(_) => 5,
         Value::I64(value) => digits(value.unsigned_abs()) + usize::from(value < 0),
         Value::U64(value) => digits(value),
@@ -314,7 +314,7 @@ pub(super) fn with_text<R>(value: Value<'_>, use_it: impl FnOnce(&str) -> R) -> 
         Value::U128(value) => use_it(itoa::Buffer::new().format(value)),
         Value::F64(value) if value.is_nan() => use_it("NaN"),
         Value::F64(value) if value.is_infinite() => use_it(if value > 0.0 { "inf" } else { "-inf" }),
-        Value::F64(value) => use_it(ryu::Buffer::new().format_finite(value)),
+        Value::F64(value) => use_it(zmij::Buffer::new().format_finite(value)),
         Value::Bytes(bytes) => use_it(&BASE64.encode(bytes)),
     }
 }
@@ -392,7 +392,7 @@ mod tests {
                 let text = format!("{}{special}{}{special}", "a".repeat(before), "b".repeat(after));
                 let json = written(Value::Str(&text));
                 assert_eq!(serde_json::from_str::<String>(&json).unwrap(), text, "{json}");
-                assert_eq!(json.len(), escaped_len(&text) + 2);
+                assert_eq!(json.len(), escaped_len(text.as_bytes()) + 2);
                 assert!(json.bytes().all(|byte| byte >= 0x20));
             }
         }

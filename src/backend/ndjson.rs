@@ -18,7 +18,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::flat::{self, Form, Ids, Names};
 use super::{Backend, Batch, Delivery, Facts, Payload, RecordRef, Resource, Scheme, Value, json};
-use crate::frame::CharBoundary as _;
+use crate::frame::{CharBoundary as _, Raw};
 
 /// The most that a line may have for VictoriaLogs, which drops a longer one (`-insert.maxLineSizeBytes`,
 /// 262,144 by default), and perhaps lines after it, with status 200. Some room is left.
@@ -114,17 +114,23 @@ impl Backend for Ndjson {
 
     fn cost(&self, record: &RecordRef<'_>) -> usize {
         // All that does not depend on the record: braces, names, the time and the id.
-        const FRAME: usize = r#"{"time":"","level":"","message":,"target":,"thread":,"id":""}_"#.len() + 30 + 5 + 49;
-        let site = json::value_len(Value::Str(record.target()))
-            + record.file().map_or(0, |file| json::value_len(Value::Str(file)) + r#","file":,"line":1234"#.len());
-        let spans: usize = record.spans().map(|name| json::escaped_len(name) + 1).sum();
-        let fields: usize = record
-            .all_fields()
-            .map(|field| json::escaped_len(field.key) + r#","":"#.len() + json::value_len(field.value))
-            .sum();
+        const FRAME: usize =
+            r#"{"time":"","level":"","message":"","target":"","thread":"","id":""}_"#.len() + 30 + 5 + 49;
+        // Names of files and targets have few escapes.
+        let site =
+            record.target().len() + record.file().map_or(0, |file| file.len() + r#","file":"","line":1234"#.len());
+        let spans: usize = record.spans().map(|name| json::escaped_len(name.as_bytes()) + 1).sum();
+        let mut fields = 0;
+        record.weigh_fields(|key, value| {
+            let value = match value {
+                Raw::Text(text) => json::escaped_len(text) + 2,
+                Raw::Value(value) => json::value_len(value),
+            };
+            fields += json::escaped_len(key) + r#","":"#.len() + value;
+        });
         FRAME
-            + json::value_len(Value::Str(record.message()))
-            + record.thread().len()
+            + json::escaped_len(record.message_bytes())
+            + record.thread_len()
             + site
             + spans
             + if spans > 0 { r#","span":"""#.len() } else { 0 }
@@ -136,11 +142,12 @@ impl Backend for Ndjson {
         let mut body = Vec::with_capacity(batch.cost());
         let resource = Tail::new(batch.resource());
         self.resource_bytes.store(resource.text.len(), Ordering::Relaxed);
-        let mut ids = Ids::default();
+        let (mut ids, mut sites) = (Ids::default(), Sites::default());
         for record in batch.records() {
             let start = body.len();
-            line(&mut body, &record, &mut ids, &resource, usize::MAX);
+            line(&mut body, &record, &mut ids, &mut sites, &resource, usize::MAX);
             if body.len() - start > self.line_bytes {
+                sites = Sites::default();
                 shorter_line(&mut body, start, &record, &mut ids, &resource, self.line_bytes);
             }
             body.push(b'\n');
@@ -152,18 +159,9 @@ impl Backend for Ndjson {
 
 /// Writes a record with each of its values cut to `cap` bytes.
 #[inline]
-fn line(out: &mut Vec<u8>, record: &RecordRef<'_>, ids: &mut Ids, resource: &Tail<'_>, cap: usize) {
+fn line(out: &mut Vec<u8>, record: &RecordRef<'_>, ids: &mut Ids, sites: &mut Sites, resource: &Tail<'_>, cap: usize) {
     let message_cut = head(out, record, cap);
-    out.extend_from_slice(b",\"target\":");
-    json::string(out, record.target());
-    if let Some(file) = record.file() {
-        out.extend_from_slice(b",\"file\":");
-        json::string(out, file);
-    }
-    if let Some(line) = record.line() {
-        out.extend_from_slice(b",\"line\":");
-        out.extend_from_slice(itoa::Buffer::new().format(line).as_bytes());
-    }
+    sites.write(out, record);
     out.extend_from_slice(b",\"thread\":");
     json::string(out, record.thread());
     if record.spans().next().is_some() {
@@ -212,7 +210,7 @@ fn shorter_line(
     let mut cap = most;
     while cap >= 32 {
         out.truncate(start);
-        line(out, record, ids, resource, cap);
+        line(out, record, ids, &mut Sites::default(), resource, cap);
         if out.len() - start <= most {
             return;
         }
@@ -231,6 +229,35 @@ fn shorter_line(
     out.push(b'}');
 }
 
+/// Where in the body the callsites of the last lines stand, so that they need not be escaped again.
+#[derive(Default)]
+struct Sites([(usize, Range<usize>); 16]);
+
+impl Sites {
+    /// Writes target, file and line.
+    #[inline]
+    fn write(&mut self, out: &mut Vec<u8>, record: &RecordRef<'_>) {
+        let site = record.callsite().map_or(0, |site| std::ptr::from_ref(site) as usize);
+        // Callsites are statics of a hundred bytes or more.
+        let (known, place) = &mut self.0[site / 64 % 16];
+        if site != 0 && *known == site {
+            return out.extend_from_within(place.clone());
+        }
+        let start = out.len();
+        out.extend_from_slice(b",\"target\":");
+        json::string(out, record.target());
+        if let Some(file) = record.file() {
+            out.extend_from_slice(b",\"file\":");
+            json::string(out, file);
+        }
+        if let Some(line) = record.line() {
+            out.extend_from_slice(b",\"line\":");
+            out.extend_from_slice(itoa::Buffer::new().format(line).as_bytes());
+        }
+        (*known, *place) = (site, start..out.len());
+    }
+}
+
 /// A line whose fields are being written.
 struct Line<'l, 'r> {
     out: &'l mut Vec<u8>,
@@ -241,12 +268,12 @@ struct Line<'l, 'r> {
 
 impl Form for Line<'_, '_> {
     #[inline]
-    fn has(&self, name: &str) -> bool {
+    fn has(&self, name: &str, _is_plain: bool) -> bool {
         RESERVED.position(name).is_some()
     }
 
     #[inline]
-    fn put(&mut self, name: &str, value: Value<'_>) {
+    fn put(&mut self, name: &str, _is_plain: bool, value: Value<'_>) {
         if let Some(place) = self.resource.names.position(name) {
             self.replaced |= 1 << place;
         }

@@ -29,6 +29,7 @@ mod write;
 pub(crate) use callsite::Callsite;
 pub(crate) use limits::{CUT_MARK, CharBoundary, KEY_MAX, cut_key};
 use limits::{FIELDS_END_MAX, FIELDS_MAX, FRAME_MAX, SPANS_MAX, VALUE_MAX, cut_nesting};
+pub(crate) use read::Raw;
 pub use read::{Field, Fields, RecordId, RecordRef, Spans, Value};
 pub use severity::Severity;
 pub(crate) use write::{FieldsWriter, Frame, Key, Writer, panic_message};

@@ -41,7 +41,8 @@ pub(super) struct Attributes<'r> {
     values: Vec<&'r str>,
     /// The place of each among the promoted names.
     promoted: Vec<Option<usize>>,
-    are_plain: bool,
+    /// Places of those that are not plain.
+    odd: Vec<usize>,
 }
 
 impl<'r> Attributes<'r> {
@@ -49,8 +50,8 @@ impl<'r> Attributes<'r> {
     pub(super) fn new(resource: &'r Resource, labels: &Labels) -> Self {
         let is_shown = |name: &str| {
             !name.is_empty()
-                && !labels::is_reserved(name)
-                && (labels.position(name).is_some() || !labels.has_label(name))
+                && !labels::is_reserved(name, names::is_plain(name))
+                && (labels.position(name).is_some() || !labels.has_label(name, false))
         };
         let mut shown: Vec<(&str, &str)> = Vec::new();
         for (name, value) in resource.attributes().filter(|(name, _)| is_shown(name)) {
@@ -61,7 +62,7 @@ impl<'r> Attributes<'r> {
         let (names, values): (Vec<_>, Vec<_>) = shown.into_iter().unzip();
         Self {
             promoted: names.iter().map(|name| labels.position(name)).collect(),
-            are_plain: names.iter().all(|name| names::is_plain(name)),
+            odd: (0..names.len()).filter(|&at| !names::is_plain(names[at])).collect(),
             names: Names::of(names),
             values,
         }
@@ -74,11 +75,12 @@ impl<'r> Attributes<'r> {
 
     /// The place of the one that Loki takes for the same name.
     #[inline]
-    fn position(&self, name: &str) -> Option<usize> {
-        if self.are_plain && names::is_plain(name) {
-            return self.names.position(name);
+    fn position(&self, name: &str, is_plain: bool) -> Option<usize> {
+        if !is_plain {
+            return self.names.iter().position(|other| names::same(other, name));
         }
-        self.names.iter().position(|other| names::same(other, name))
+        let odd = || self.odd.iter().copied().find(|&at| names::same(self.names.get(at), name));
+        self.names.position(name).or_else(odd)
     }
 }
 
@@ -207,10 +209,10 @@ impl<'m, 'r, W: Wire> Metadata<'m, 'r, W> {
 
 impl<W: Wire> Form for Metadata<'_, '_, W> {
     #[inline]
-    fn has(&self, name: &str) -> bool {
+    fn has(&self, name: &str, is_plain: bool) -> bool {
         match self.labels.position(name) {
             Some(place) => self.promoted.cut >> place & 1 != 0,
-            None => labels::is_reserved(name) || self.labels.has_label(name),
+            None => labels::is_reserved(name, is_plain) || self.labels.has_label(name, is_plain),
         }
     }
 
@@ -224,8 +226,8 @@ impl<W: Wire> Form for Metadata<'_, '_, W> {
     }
 
     #[inline]
-    fn put(&mut self, name: &str, value: Value<'_>) {
-        if let Some(place) = self.attributes.position(name) {
+    fn put(&mut self, name: &str, is_plain: bool, value: Value<'_>) {
+        if let Some(place) = self.attributes.position(name, is_plain) {
             self.replaced |= 1 << place;
         }
         if self.is_label(self.labels.position(name)) {

@@ -68,8 +68,9 @@ impl Labels {
     }
 
     /// Whether one of the labels has this name, or one that Loki takes for it.
-    pub(super) fn has_label(&self, name: &str) -> bool {
-        self.promoted.iter().any(|(_, label)| label == name || names::same(label, name))
+    pub(super) fn has_label(&self, name: &str, is_plain: bool) -> bool {
+        let is = |label: &str| label == name || (!(is_plain && names::is_plain(label)) && names::same(label, name));
+        self.promoted.iter().any(|(_, label)| is(label))
     }
 
     /// The streams of a batch, in the order in which they first appear.
@@ -211,8 +212,8 @@ pub(super) const RESERVED: Names<'static> = Names::new(&[
 
 /// Whether a name is one of them, or one that Loki takes for it.
 #[inline]
-pub(super) fn is_reserved(name: &str) -> bool {
-    RESERVED.position(name).is_some() || (!names::is_plain(name) && RESERVED.iter().any(|own| names::same(own, name)))
+pub(super) fn is_reserved(name: &str, is_plain: bool) -> bool {
+    RESERVED.position(name).is_some() || (!is_plain && RESERVED.iter().any(|own| names::same(own, name)))
 }
 
 const _: () = assert!(PROMOTED_MAX <= u16::BITS as usize);

@@ -19,7 +19,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use self::entry::{Attributes, Json, Protobuf, Wire};
 use self::labels::{Labels, Promoted, Stream};
-use super::{Backend, Batch, Delivery, Facts, Payload, RecordRef, Reply, Scheme, Value, Verdict, json, proto};
+use super::{Backend, Batch, Delivery, Facts, Payload, RecordRef, Reply, Scheme, Verdict, json, proto};
+use crate::frame::Raw;
 
 /// The most that a push may count, by line, metadata and labels. Loki forwards at most 4 MiB to one ingester
 /// (`grpc_server_max_recv_msg_size`) and takes 4 MiB a second from a tenant (`ingestion_rate_mb`).
@@ -143,12 +144,19 @@ impl Backend for Loki {
         // As Loki counts: bytes of line and metadata. Names of what every record has, and the id.
         const NAMES: usize = "targetfilelinethreadspanid".len() + 4 + 49;
         let spans: usize = record.spans().map(|name| name.len() + 1).sum();
-        let fields: usize = record.all_fields().map(|field| field.key.len() + text_len(field.value)).sum();
+        let mut fields = 0;
+        record.weigh_fields(|key, value| {
+            let value = match value {
+                Raw::Text(text) => text.len(),
+                Raw::Value(value) => json::value_len(value),
+            };
+            fields += key.len() + value;
+        });
         NAMES
-            + record.message().len()
+            + record.message_bytes().len()
             + record.target().len()
             + record.file().map_or(0, str::len)
-            + record.thread().len()
+            + record.thread_len()
             + spans
             + fields
             + self.resource_bytes.load(Ordering::Relaxed)
@@ -168,15 +176,6 @@ impl Backend for Loki {
 
     fn judge(&self, reply: &Reply) -> Verdict {
         judge::judge(reply)
-    }
-}
-
-/// Bytes of a value as text; for numbers, about.
-#[inline]
-fn text_len(value: Value<'_>) -> usize {
-    match value {
-        Value::Str(text) | Value::Error(text) | Value::Json(text) => text.len(),
-        other => json::value_len(other),
     }
 }
 
