@@ -124,11 +124,10 @@ impl Job {
     pub(super) fn settle_next(&mut self, fine: bool) {
         let Some(done) = self.steps.pop() else { return };
         self.taken |= fine;
-        if fine && done.is_first_half {
-            if let Some(other) = self.steps.last_mut() {
+        if fine && done.is_first_half
+            && let Some(other) = self.steps.last_mut() {
                 other.known_bad = true;
             }
-        }
         self.halve_known();
     }
 
