@@ -103,8 +103,8 @@ pub(crate) struct Control {
 #[derive(Default)]
 struct Tickets {
     waiting: Vec<Arc<Ticket>>,
-    /// The last report: the worker has ended.
-    ended: Option<Report>,
+    /// The worker has ended; whether all was settled then.
+    ended: Option<bool>,
 }
 
 impl Control {
@@ -118,25 +118,31 @@ impl Control {
     }
 
     /// The worker has ended: nobody will complete a ticket any more.
-    pub(crate) fn end(&self, report: Report) {
+    pub(crate) fn end(&self, ledger: &Ledger, settled: bool) {
         let mut tickets = lock(&self.tickets);
         for ticket in tickets.waiting.drain(..) {
-            ticket.complete(report.ledger().clone(), report.settled());
+            ticket.complete(ledger.clone(), settled);
         }
-        tickets.ended = Some(report);
+        tickets.ended = Some(settled);
     }
 
-    fn submit(&self, queue: &Queue, limit: Duration, closing: bool) -> Result<Arc<Ticket>, Report> {
+    /// `None` once the worker has ended.
+    fn submit(&self, queue: &Queue, limit: Duration, closing: bool) -> Option<Arc<Ticket>> {
         let mut tickets = lock(&self.tickets);
-        if let Some(ended) = &tickets.ended {
-            let ledger = self.books().ledger(queue);
-            return Err(Report::new(ledger, ended.settled(), Duration::ZERO));
+        if tickets.ended.is_some() {
+            return None;
         }
         let ticket = Ticket::new(limit, closing);
         tickets.waiting.push(Arc::clone(&ticket));
         drop(tickets);
         queue.wake().at_once();
-        Ok(ticket)
+        Some(ticket)
+    }
+
+    /// What can be said after the end.
+    fn ended(&self, queue: &Queue) -> Report {
+        let settled = lock(&self.tickets).ended.unwrap_or(false);
+        Report::new(self.books().ledger(queue), settled, Duration::ZERO)
     }
 
     fn unanswered(&self, queue: &Queue, begun: Instant) -> Report {
@@ -149,17 +155,17 @@ impl Control {
     pub(crate) fn flush(&self, queue: &Queue, limit: Duration, closing: bool) -> Report {
         let begun = Instant::now();
         match self.submit(queue, limit, closing) {
-            Err(ended) => ended,
-            Ok(_) if mute::is_ours() => self.unanswered(queue, begun),
-            Ok(ticket) => ticket.wait().unwrap_or_else(|| self.unanswered(queue, begun)),
+            None => self.ended(queue),
+            Some(_) if mute::is_ours() => self.unanswered(queue, begun),
+            Some(ticket) => ticket.wait().unwrap_or_else(|| self.unanswered(queue, begun)),
         }
     }
 
     /// The same for tasks of any runtime: the worker keeps the deadline.
     pub(crate) async fn flush_async(&self, queue: &Queue, limit: Duration) -> Report {
         match self.submit(queue, limit, false) {
-            Err(ended) => ended,
-            Ok(ticket) => {
+            None => self.ended(queue),
+            Some(ticket) => {
                 poll_fn(|context| {
                     let mut state = lock(&ticket.state);
                     match state.report.take() {

@@ -13,7 +13,7 @@ use std::time::Duration;
 const ROLE: &str = "LOGCHUTE_BENCH_STORE";
 
 /// Runs the store instead of the benchmark in the process that was started for it. Call it first in `main`.
-pub fn maybe_store() {
+pub(crate) fn maybe_store() {
     if std::env::var_os(ROLE).is_none() {
         return;
     }
@@ -93,14 +93,14 @@ fn bytecount(bytes: &[u8]) -> u64 {
 }
 
 /// A store in another process, ended when this is dropped.
-pub struct OtherProcess {
+pub(crate) struct OtherProcess {
     child: Child,
     replies: BufReader<std::process::ChildStdout>,
     pub addr: String,
 }
 
 impl OtherProcess {
-    pub fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let mut child = Command::new(std::env::current_exe().unwrap())
             .env(ROLE, "1")
             .stdin(Stdio::piped())
@@ -113,12 +113,12 @@ impl OtherProcess {
         Self { child, replies, addr: addr.trim().to_owned() }
     }
 
-    pub fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("http://{}/ndjson", self.addr)
     }
 
     /// Lines received so far.
-    pub fn lines(&mut self) -> u64 {
+    pub(crate) fn lines(&mut self) -> u64 {
         writeln!(self.child.stdin.as_mut().unwrap()).unwrap();
         let mut line = String::new();
         self.replies.read_line(&mut line).unwrap();
@@ -134,7 +134,7 @@ impl Drop for OtherProcess {
 }
 
 /// User and system time of this process.
-pub fn cpu() -> Duration {
+pub(crate) fn cpu() -> Duration {
     let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
     let fields: Vec<_> = stat.rsplit(')').next().unwrap_or("").split_whitespace().collect();
     let ticks: u64 = fields.iter().skip(11).take(2).filter_map(|field| field.parse::<u64>().ok()).sum();
@@ -142,12 +142,12 @@ pub fn cpu() -> Duration {
 }
 
 /// The most memory that this process has had resident, in MiB.
-pub fn peak_memory() -> f64 {
+pub(crate) fn peak_memory() -> f64 {
     status("VmHWM:") / 1024.0
 }
 
 /// What is resident now, in MiB.
-pub fn memory() -> f64 {
+pub(crate) fn memory() -> f64 {
     status("VmRSS:") / 1024.0
 }
 

@@ -3,6 +3,9 @@
 use super::{Backend, loki, ndjson};
 use crate::error::Error;
 
+/// Name, URL, and fields to promote: a backend.
+type Build = fn(&str, &str, &[String]) -> Result<Box<dyn Backend>, Error>;
+
 /// One backend as the settings see it.
 pub(crate) struct Scheme {
     /// What stands before `+http` or `+https` in the URL, and as a bare name; the first is the usual one.
@@ -15,7 +18,7 @@ pub(crate) struct Scheme {
     pub(crate) tenant_variables: &'static [&'static str],
     /// Builds it from the name that was used, the `http` or `https` URL, and the names of fields that
     /// `LOGCHUTE_LABELS` promotes to labels.
-    pub(crate) build: fn(name: &str, url: &str, promoted: &[String]) -> Result<Box<dyn Backend>, Error>,
+    pub(crate) build: Build,
 }
 
 /// All backends.

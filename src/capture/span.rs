@@ -5,7 +5,7 @@ use tracing::span::{Attributes, Id, Record};
 use tracing_subscriber::layer::Context;
 use tracing_subscriber::registry::{LookupSpan, Registry, SpanRef};
 
-use super::layer::{Keys, Visitor};
+use super::layer::Visitor;
 use crate::frame::{FieldsWriter, Writer};
 
 /// What a span keeps of itself, in its extensions: one run of bytes that reads as fields.
@@ -20,7 +20,7 @@ where
     S: Subscriber + for<'a> LookupSpan<'a>,
 {
     let mut fields = FieldsWriter::for_span();
-    attributes.record(&mut Visitor { fields: &mut fields, keys: Keys::Span });
+    attributes.record(&mut Visitor::of_span(&mut fields));
     let (count, bytes) = fields.into_parts();
     if let Some(span) = context.span(id) {
         span.extensions_mut().replace(SpanFields { count, bytes });
@@ -33,7 +33,7 @@ where
     S: Subscriber + for<'a> LookupSpan<'a>,
 {
     let mut fields = FieldsWriter::for_span();
-    values.record(&mut Visitor { fields: &mut fields, keys: Keys::Span });
+    values.record(&mut Visitor::of_span(&mut fields));
     let (added, new) = fields.into_parts();
     if let Some(span) = context.span(id) {
         let mut extensions = span.extensions_mut();

@@ -18,12 +18,7 @@ fn site() -> &'static Metadata<'static> {
 }
 
 fn frame(write: impl FnOnce(&mut Writer<'_>)) -> Frame {
-    let mut frame = Frame::blank();
-    let mut writer = Writer::over(&mut frame);
-    writer.begin(Callsite::Static(site()), Severity::Warn, 7);
-    write(&mut writer);
-    writer.finish();
-    frame
+    Frame::of(Callsite::Static(site()), Severity::Warn, 7, write)
 }
 
 fn read(frame: &Frame) -> RecordRef<'_> {

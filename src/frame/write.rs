@@ -25,6 +25,7 @@ thread_local! {
 }
 
 /// A record on its way through the queue: 256 bytes, plus one box where it is long.
+#[cfg_attr(test, derive(Clone))]
 pub(crate) struct Frame {
     callsite: Option<&'static Metadata<'static>>,
     boxed: Option<Box<[u8]>>,
@@ -39,6 +40,22 @@ impl Frame {
     #[inline(always)]
     pub(crate) fn blank() -> Self {
         Self { callsite: None, boxed: None, len: 0, inline: [0; INLINE] }
+    }
+
+    /// A frame of these fields, for tests.
+    #[cfg(test)]
+    pub(crate) fn of(
+        callsite: Callsite<'_>,
+        severity: Severity,
+        nanos: i64,
+        write: impl FnOnce(&mut Writer<'_>),
+    ) -> Self {
+        let mut frame = Self::blank();
+        let mut writer = Writer::over(&mut frame);
+        writer.begin(callsite, severity, nanos);
+        write(&mut writer);
+        writer.finish();
+        frame
     }
 
     #[inline]

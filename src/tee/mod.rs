@@ -127,13 +127,10 @@ mod testing {
     pub(super) fn frame(message: &str, fields: impl FnOnce(&mut Writer<'_>)) -> Frame {
         let callsite =
             Callsite::Inline { target: "shop::cart", module: None, file: Some("src/cart.rs"), line: Some(7) };
-        let mut frame = Frame::blank();
-        let mut writer = Writer::over(&mut frame);
-        writer.begin(callsite, Severity::Info, NANOS);
-        writer.fields.message(format_args!("{message}"));
-        fields(&mut writer);
-        writer.finish();
-        frame
+        Frame::of(callsite, Severity::Info, NANOS, |writer| {
+            writer.fields.message(format_args!("{message}"));
+            fields(writer);
+        })
     }
 
     pub(super) fn record(frame: &Frame) -> RecordRef<'_> {
