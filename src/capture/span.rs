@@ -6,7 +6,7 @@ use tracing_subscriber::layer::Context;
 use tracing_subscriber::registry::{LookupSpan, Registry, SpanRef};
 
 use super::layer::Visitor;
-use crate::frame::{FieldsWriter, Writer};
+use crate::frame::{FieldsWriter, Writer, replace_fields};
 
 /// What a span keeps of itself, in its extensions: one run of bytes that reads as fields.
 struct SpanFields {
@@ -38,8 +38,7 @@ where
     if let Some(span) = context.span(id) {
         let mut extensions = span.extensions_mut();
         if let Some(there) = extensions.get_mut::<SpanFields>() {
-            let (kept, mut bytes) = crate::frame::fields_without(&there.bytes, &new);
-            bytes.extend_from_slice(&new);
+            let (kept, bytes) = replace_fields(&there.bytes, &new);
             *there = SpanFields { count: kept + added, bytes };
         }
     }

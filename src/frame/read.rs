@@ -4,8 +4,8 @@ use tracing::Metadata;
 
 use super::callsite::repeats_a_name;
 use super::{
-    ABSENT, FIELDS_MAX, FLAG_INLINE_CALLSITE, FLAG_MESSAGE_CUT, FLAG_NAMED_KEYS, FLAG_OWN, HEAD, KEY_INLINE, SPANS_MAX,
-    Severity, tag,
+    ABSENT, FIELDS_END_MAX, FIELDS_MAX, FLAG_INLINE_CALLSITE, FLAG_MESSAGE_CUT, FLAG_NAMED_KEYS, FLAG_OWN, HEAD,
+    KEY_INLINE, SPANS_MAX, Severity, tag,
 };
 
 /// What tells one record from all others, the same on every attempt and after a restart.
@@ -479,10 +479,11 @@ fn is_part_of_error(error: &str, key: &str) -> bool {
     matches!(key.strip_prefix(error), Some(".type" | ".chain"))
 }
 
-/// The fields of `old` whose keys do not occur in `new`: their number and their bytes.
+/// The fields of `new` behind those of `old` whose keys they do not have: how many of `old` are kept, and all
+/// bytes, as far as they are within the limits of a record.
 ///
 /// With an error go its type and its causes, which the error in its place need not have.
-pub(crate) fn fields_without(old: &[u8], new: &[u8]) -> (usize, Vec<u8>) {
+pub(crate) fn replace_fields(old: &[u8], new: &[u8]) -> (usize, Vec<u8>) {
     let mut kept = Vec::with_capacity(old.len() + new.len());
     let (mut count, mut start) = (0, 0);
     let mut replaced_error = None;
@@ -499,6 +500,9 @@ pub(crate) fn fields_without(old: &[u8], new: &[u8]) -> (usize, Vec<u8>) {
         }
         start = end;
     }
+    // However often it is called, a span takes no more memory than one that was given all at once.
+    let (_, new) = fields_prefix(new, FIELDS_MAX.saturating_sub(count), FIELDS_END_MAX.saturating_sub(kept.len()));
+    kept.extend_from_slice(new);
     (count, kept)
 }
 
