@@ -14,7 +14,7 @@ use tracing_subscriber::registry::LookupSpan;
 use super::filter::LayerFilter;
 use super::{Intake, now_nanos, span};
 use crate::frame::{Callsite, FieldsWriter, Key, Severity, Sink, Writer};
-use crate::mute;
+use crate::mute::Capturing;
 
 /// The layer with its own filter, which neither mutes nor raises anything else in the process.
 ///
@@ -39,13 +39,13 @@ where
     A: Send + Sync + 'static,
 {
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
-        if !mute::is_ours() {
+        if let Ok(_capturing) = Capturing::enter() {
             let _ = catch_unwind(AssertUnwindSafe(|| span::begin(attributes, id, &context)));
         }
     }
 
     fn on_record(&self, id: &Id, values: &Record<'_>, context: Context<'_, S>) {
-        if !mute::is_ours() {
+        if let Ok(_capturing) = Capturing::enter() {
             let _ = catch_unwind(AssertUnwindSafe(|| span::record(values, id, &context)));
         }
     }
