@@ -12,6 +12,8 @@ use crate::frame::{FieldsWriter, Writer, replace_fields};
 struct SpanFields {
     count: usize,
     bytes: Vec<u8>,
+    /// Fields beyond the limits of a record, at least.
+    left_out: u16,
 }
 
 /// Encodes first and locks the extensions after: other layers hold that lock while they format values.
@@ -21,9 +23,11 @@ where
 {
     let mut fields = FieldsWriter::for_span();
     attributes.record(&mut Visitor::of_span(&mut fields));
-    let (count, bytes) = fields.into_parts();
+    let left_out = fields.left_out();
+    let (given, bytes) = fields.into_parts();
     if let Some(span) = context.span(id) {
-        span.extensions_mut().replace(SpanFields { count, bytes });
+        let count = given - usize::from(left_out);
+        span.extensions_mut().replace(SpanFields { count, bytes, left_out });
     }
 }
 
@@ -34,12 +38,14 @@ where
 {
     let mut fields = FieldsWriter::for_span();
     values.record(&mut Visitor::of_span(&mut fields));
-    let (added, new) = fields.into_parts();
+    let (given, new) = fields.into_parts();
     if let Some(span) = context.span(id) {
         let mut extensions = span.extensions_mut();
         if let Some(there) = extensions.get_mut::<SpanFields>() {
-            let (kept, bytes) = replace_fields(&there.bytes, &new);
-            *there = SpanFields { count: kept + added, bytes };
+            let (kept, added, bytes) = replace_fields(&there.bytes, &new);
+            // Recorded again and again it is still the same field.
+            let left_out = there.left_out.max(u16::try_from(given - added).unwrap_or(u16::MAX));
+            *there = SpanFields { count: kept + added, bytes, left_out };
         }
     }
 }
@@ -65,5 +71,8 @@ where
 {
     if let Some(fields) = span.extensions().get::<SpanFields>() {
         writer.span(span.name(), fields.count, &fields.bytes);
+        if fields.left_out > 0 {
+            writer.leave_out(fields.left_out);
+        }
     }
 }

@@ -479,11 +479,11 @@ fn is_part_of_error(error: &str, key: &str) -> bool {
     matches!(key.strip_prefix(error), Some(".type" | ".chain"))
 }
 
-/// The fields of `new` behind those of `old` whose keys they do not have: how many of `old` are kept, and all
-/// bytes, as far as they are within the limits of a record.
+/// The fields of `new` behind those of `old` whose keys they do not have, as far as they are within the limits of a
+/// record: how many of `old` and of `new` there are, and the bytes.
 ///
 /// With an error go its type and its causes, which the error in its place need not have.
-pub(crate) fn replace_fields(old: &[u8], new: &[u8]) -> (usize, Vec<u8>) {
+pub(crate) fn replace_fields(old: &[u8], new: &[u8]) -> (usize, usize, Vec<u8>) {
     let mut kept = Vec::with_capacity(old.len() + new.len());
     let (mut count, mut start) = (0, 0);
     let mut replaced_error = None;
@@ -501,9 +501,10 @@ pub(crate) fn replace_fields(old: &[u8], new: &[u8]) -> (usize, Vec<u8>) {
         start = end;
     }
     // However often it is called, a span takes no more memory than one that was given all at once.
-    let (_, new) = fields_prefix(new, FIELDS_MAX.saturating_sub(count), FIELDS_END_MAX.saturating_sub(kept.len()));
+    let room = FIELDS_END_MAX.saturating_sub(kept.len());
+    let (added, new) = fields_prefix(new, FIELDS_MAX.saturating_sub(count), room);
     kept.extend_from_slice(new);
-    (count, kept)
+    (count, added, kept)
 }
 
 /// The names of a record's spans, innermost first.

@@ -260,6 +260,11 @@ impl FieldsWriter<Vec<u8>> {
         Self::over(Vec::new())
     }
 
+    /// How many fields were left out.
+    pub(crate) fn left_out(&self) -> u16 {
+        self.left_out
+    }
+
     /// How many fields were given, those that were left out included, and the bytes of the others.
     pub(crate) fn into_parts(self) -> (usize, Vec<u8>) {
         (self.fields + usize::from(self.left_out), self.sink)
@@ -661,6 +666,12 @@ impl<'f> Writer<'f> {
     /// Marks a record that logchute wrote itself.
     pub(crate) fn own(&mut self) {
         self.flags |= FLAG_OWN;
+    }
+
+    /// Counts fields that a span had to leave out.
+    #[cold]
+    pub(crate) fn leave_out(&mut self, fields: u16) {
+        self.fields.left_out = self.fields.left_out.saturating_add(fields);
     }
 
     /// Appends the fields of a span; called from the innermost span outwards, after the last field.
