@@ -233,9 +233,10 @@ impl Worker {
                 agree || filter.would_enable(record.target(), &severity.level())
             };
             if let (Some(tee), Some(filter)) = (&mut self.tee, &filters.tee)
-                && wanted(filter) {
-                    tee.take(&record);
-                }
+                && wanted(filter)
+            {
+                tee.take(&record);
+            }
             for (index, lane) in self.lanes.iter_mut().enumerate() {
                 self.in_hand = Some((severity, index));
                 if wanted(filters.of_lane(index)) {
