@@ -21,5 +21,7 @@ pub(crate) struct Scheme {
     pub(crate) build: Build,
 }
 
+type Build = fn(name: &str, url: &str, promoted: &[String]) -> Result<Box<dyn Backend>, Error>;
+
 /// All backends.
 pub(crate) const SCHEMES: &[&Scheme] = &[&loki::SCHEME, &ndjson::SCHEME];
