@@ -294,14 +294,18 @@ impl Lane {
                 job.settle_next(true);
             }
             Verdict::Retry { after } => self.again(job, after, self.told(reply), now),
-            Verdict::Items { mut retry, rejected } => {
+            Verdict::Items { mut retry, mut rejected } => {
+                // The store wrote these places: it may name one twice, or one that was never sent.
+                rejected.sort_by_key(|(at, _)| *at);
+                rejected.dedup_by_key(|(at, _)| *at);
+                rejected.retain(|(at, _)| *at < count);
                 retry.sort_unstable();
                 retry.dedup();
                 retry.retain(|&at| at < count && !rejected.iter().any(|(other, _)| *other == at));
                 for (_, reason) in &rejected {
                     self.reject(1, reason, now);
                 }
-                self.counts.delivered += count.saturating_sub(retry.len() + rejected.len()) as u64;
+                self.counts.delivered += (count - retry.len() - rejected.len()) as u64;
                 job.keep_of_next(&retry);
                 if retry.is_empty() {
                     self.well();
@@ -368,8 +372,9 @@ impl Lane {
     }
 
     fn well(&mut self) {
-        self.held = false;
-        if self.pace.succeeded() && self.last_failure.take().is_some() {
+        let is_news = self.pace.succeeded();
+        self.held &= !self.pace.is_well();
+        if is_news && self.last_failure.take().is_some() {
             let (name, owed) = (&self.parts.name, self.owed());
             let text = || format!("{name} takes records again; {owed} are owed to it");
             self.parts.voice.recovered(Topic::at("failed", self.parts.index), text);
