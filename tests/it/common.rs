@@ -319,6 +319,7 @@ pub(crate) fn alone(name: &str, test: impl FnOnce()) {
     let output = std::process::Command::new(std::env::current_exe().unwrap())
         .args(["--exact", name, "--nocapture"])
         .env(ALONE, name)
+        .env("RUST_BACKTRACE", "0")
         .output()
         .unwrap();
     let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
