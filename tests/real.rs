@@ -77,13 +77,14 @@ impl Way {
 }
 
 /// Fields that logchute or VictoriaLogs adds; all others must be in the corpus.
-const ADDED: [&str; 17] = [
+const ADDED: [&str; 18] = [
     "_msg",
     "_stream",
     "_stream_id",
     "_time",
     "container",
     "file",
+    "host",
     "id",
     "level",
     "line",

@@ -7,6 +7,9 @@
 //! [`Backend`] is public, so that a store of your own is one file as well (`examples/custom_backend.rs`), but
 //! not yet stable: it may change in a minor release until two outside backends were written against it.
 
+#[cfg(test)]
+mod corpus;
+mod flat;
 pub mod json;
 mod loki;
 mod ndjson;
