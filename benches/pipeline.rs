@@ -116,13 +116,14 @@ fn run(case: &Case) -> Found {
     let child = Command::new(std::env::current_exe().unwrap())
         .env(support::CASE, format!("{}/{}/{}", case.to, case.threads, case.blocks))
         .env(support::URL, store.url())
-        // Announcing losses on stderr is part of the work, but not of this table.
-        .stderr(std::process::Stdio::null())
+        // Announcing losses on stderr is part of the work, but not of this table; it is shown if the run fails.
         .output()
         .unwrap();
     let line = String::from_utf8(child.stdout).unwrap();
     let numbers: Vec<f64> = line.split_whitespace().map(|number| number.parse().unwrap()).collect();
-    let [seconds, cpu, peak, emitted, own, lost] = numbers[..] else { panic!("{} failed: {line:?}", case.to) };
+    let [seconds, cpu, peak, emitted, own, lost] = numbers[..] else {
+        panic!("{} failed: {}", case.to, String::from_utf8_lossy(&child.stderr))
+    };
     let (emitted, own, lost) = (emitted as u64, own as u64, lost as u64);
     let taken = store.taken();
     let arrived = emitted - lost;

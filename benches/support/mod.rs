@@ -1,6 +1,6 @@
 //! What the benchmarks share: what is measured, the floors, a store in another process, and the process' own numbers.
 
-#![allow(dead_code, reason = "no benchmark uses all of it")]
+#![allow(dead_code, unreachable_pub, reason = "a part of several programs, none of which uses all of it")]
 
 pub mod alloc;
 pub mod figures;
