@@ -48,12 +48,12 @@ fn encodes(backend: &dyn Backend) {
 }
 
 fn frames() -> Vec<Frame> {
-    let frame = |message: &str, write: &dyn Fn(&mut Writer)| {
+    let frame = |message: &str, write: &dyn Fn(&mut Writer<'_>)| {
         let callsite = Callsite::Inline { target: "conformance", module: None, file: None, line: None };
-        let mut writer = Writer::new(callsite, Severity::Error, 1_795_507_200_000_000_000);
-        writer.message(format_args!("{message}"));
-        write(&mut writer);
-        writer.finish()
+        Frame::of(callsite, Severity::Error, 1_795_507_200_000_000_000, |writer| {
+            writer.fields.message(format_args!("{message}"));
+            write(writer);
+        })
     };
     let names = ["", "message", "time", "level", "id", "_id", "@timestamp", "a.b", "a_b", "\0\"\n", &"k".repeat(500)];
     vec![
@@ -70,7 +70,7 @@ fn frames() -> Vec<Frame> {
             w.fields.f64(Key::named("inf"), -f64::INFINITY);
             w.fields.bytes(Key::named("bytes"), &[0, 255]);
             w.fields.json(Key::named("json"), r#"{"a":[1]}"#);
-            w.fields.error(Key::named("error"), &std::fmt::Error);
+            w.fields.error(Key::named("error"), "error", &std::fmt::Error);
         }),
         frame("names", &|w| names.iter().for_each(|name| w.fields.str(Key::named(name), name))),
         frame("many", &|w| (0..1_000).for_each(|i| w.fields.i64(Key::named(&format!("f{i}")), i))),
@@ -79,7 +79,7 @@ fn frames() -> Vec<Frame> {
 
 fn stored(backend: &dyn Backend, frames: &[Frame]) -> Stored {
     let now = Instant::now();
-    let mut batcher = Batcher::new(Limits { cost: usize::MAX, records: usize::MAX, linger: Duration::ZERO });
+    let mut batcher = Batcher::new(Limits { cost: usize::MAX, records: usize::MAX, bytes: usize::MAX, linger: Duration::ZERO });
     for (frame, sequence) in frames.iter().zip(1..) {
         let id = RecordId { incarnation: 1, sequence };
         let record = RecordRef::new(frame.callsite(), frame.bytes(), frame.nanos(), id);
