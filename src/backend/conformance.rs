@@ -79,7 +79,8 @@ fn frames() -> Vec<Frame> {
 
 fn stored(backend: &dyn Backend, frames: &[Frame]) -> Stored {
     let now = Instant::now();
-    let mut batcher = Batcher::new(Limits { cost: usize::MAX, records: usize::MAX, bytes: usize::MAX, linger: Duration::ZERO });
+    let mut batcher =
+        Batcher::new(Limits { cost: usize::MAX, records: usize::MAX, bytes: usize::MAX, linger: Duration::ZERO });
     for (frame, sequence) in frames.iter().zip(1..) {
         let id = RecordId { incarnation: 1, sequence };
         let record = RecordRef::new(frame.callsite(), frame.bytes(), frame.nanos(), id);
