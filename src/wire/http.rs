@@ -45,6 +45,11 @@ pub(crate) struct Client {
 impl Client {
     /// Checks everything that can be checked without the network, and reads the files.
     pub(crate) fn new(options: Options) -> Result<Self, Error> {
+        let names = options.names.clone();
+        Self::checked(options).map_err(|why| names.tell(why))
+    }
+
+    fn checked(options: Options) -> Result<Self, Error> {
         let target = url::check(&options.url)?;
         if !target.https
             && !target.loopback
@@ -58,7 +63,7 @@ impl Client {
             return Err(Error::setting("url", target.shown, must));
         }
         let builder = tls(reqwest::Client::builder(), &options, target.https)?;
-        let auth = Auth::new(options.credentials, Instant::now())?;
+        let auth = Auth::new(options.credentials, options.names, Instant::now())?;
         let resolver = Resolver::default();
         let resolving = Arc::clone(&resolver.busy);
         let mut builder = builder
