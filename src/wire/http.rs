@@ -17,7 +17,7 @@ use super::Options;
 use super::auth::Auth;
 use super::failure::{self, Failure, Phase, Place};
 use super::resolve::Resolver;
-use super::{retry_after, url};
+use super::{mask, retry_after, url};
 use crate::backend::{Payload, Reply};
 use crate::config::Compression;
 use crate::error::Error;
@@ -230,6 +230,7 @@ impl Attempt {
             Ok(Err(error)) => Some(failure::of(&error, place)),
             Err(_) => Some(failure::late(place, Phase::Reading(status), timeout)),
         };
+        mask::mask(&mut body, &self.headers, &self.url);
         match broken {
             // The body may hold what became of each record, so without it nothing is known to be stored. A refusal
             // stands by its status alone, and so does the wait that it asks for.

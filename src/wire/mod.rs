@@ -14,6 +14,7 @@
 mod auth;
 mod failure;
 mod http;
+mod mask;
 mod names;
 mod resolve;
 mod retry_after;
