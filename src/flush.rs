@@ -106,8 +106,8 @@ pub(crate) struct Control {
 #[derive(Default)]
 struct Tickets {
     waiting: Vec<Arc<Ticket>>,
-    /// The last report: the worker has ended.
-    ended: Option<Report>,
+    /// The worker has ended; whether all was settled then.
+    ended: Option<bool>,
 }
 
 impl Control {
@@ -121,26 +121,31 @@ impl Control {
     }
 
     /// The worker has ended: nobody will complete a ticket any more.
-    pub(crate) fn end(&self, report: Report) {
+    pub(crate) fn end(&self, ledger: &Ledger, settled: bool) {
         let mut tickets = lock(&self.tickets);
         for ticket in tickets.waiting.drain(..) {
-            ticket.complete(report.ledger().clone(), report.settled());
+            ticket.complete(ledger.clone(), settled);
         }
-        tickets.ended = Some(report);
+        tickets.ended = Some(settled);
     }
 
-    /// Begins a flush, to be [waited](Self::wait) for; the last report where the worker has ended.
-    pub(crate) fn submit(&self, queue: &Queue, limit: Duration, closing: bool) -> Result<Arc<Ticket>, Report> {
+    /// Begins a flush, to be [waited](Self::wait) for; `None` once the worker has ended.
+    pub(crate) fn submit(&self, queue: &Queue, limit: Duration, closing: bool) -> Option<Arc<Ticket>> {
         let mut tickets = lock(&self.tickets);
-        if let Some(ended) = &tickets.ended {
-            let ledger = self.books().ledger(queue);
-            return Err(Report::new(ledger, ended.settled(), Duration::ZERO));
+        if tickets.ended.is_some() {
+            return None;
         }
         let ticket = Ticket::new(limit, closing);
         tickets.waiting.push(Arc::clone(&ticket));
         drop(tickets);
         queue.wake().at_once();
-        Ok(ticket)
+        Some(ticket)
+    }
+
+    /// What can be said after the end.
+    fn ended(&self, queue: &Queue) -> Report {
+        let settled = lock(&self.tickets).ended.unwrap_or(false);
+        Report::new(self.books().ledger(queue), settled, Duration::ZERO)
     }
 
     fn unanswered(&self, queue: &Queue, ticket: &Ticket) -> Report {
@@ -150,21 +155,21 @@ impl Control {
     }
 
     /// Waits until all is settled, or the limit is over. On one of our own threads it returns at once.
-    pub(crate) fn wait(&self, queue: &Queue, submitted: Result<Arc<Ticket>, Report>) -> Report {
+    pub(crate) fn wait(&self, queue: &Queue, submitted: Option<Arc<Ticket>>) -> Report {
         match submitted {
-            Err(ended) => ended,
-            Ok(ticket) if mute::is_ours() => self.unanswered(queue, &ticket),
-            Ok(ticket) => ticket.wait().unwrap_or_else(|| self.unanswered(queue, &ticket)),
+            None => self.ended(queue),
+            Some(ticket) if mute::is_ours() => self.unanswered(queue, &ticket),
+            Some(ticket) => ticket.wait().unwrap_or_else(|| self.unanswered(queue, &ticket)),
         }
     }
 
     /// The same for tasks of any runtime: the worker keeps the deadline.
     pub(crate) async fn flush_async(&self, queue: &Queue, limit: Duration) -> Report {
         match self.submit(queue, limit, false) {
-            Err(ended) => ended,
+            None => self.ended(queue),
             // The worker, which would complete it, is what polls here.
-            Ok(ticket) if mute::is_ours() => self.unanswered(queue, &ticket),
-            Ok(ticket) => {
+            Some(ticket) if mute::is_ours() => self.unanswered(queue, &ticket),
+            Some(ticket) => {
                 poll_fn(|context| {
                     let mut state = lock(&ticket.state);
                     match state.report.take() {

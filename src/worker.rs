@@ -25,7 +25,7 @@ use crate::flush::{Control, Ticket};
 use crate::frame::{Frame, RecordId, RecordRef, Severity, panic_message};
 use crate::health::WorkerState;
 use crate::lane::{Lane, Outcome, Sending};
-use crate::ledger::{Ledger, Reason, Report};
+use crate::ledger::{Ledger, Reason};
 use crate::mute;
 use crate::tee::WorkerTee;
 use crate::voice::{Topic, Voice};
@@ -229,10 +229,10 @@ impl Worker {
             let wanted = |filter: &tracing_subscriber::filter::Targets| {
                 agree || filter.would_enable(record.target(), &severity.level())
             };
-            if let (Some(tee), Some(filter)) = (&mut self.tee, &filters.tee) {
-                if wanted(filter) {
-                    tee.take(&record);
-                }
+            if let (Some(tee), Some(filter)) = (&mut self.tee, &filters.tee)
+                && wanted(filter)
+            {
+                tee.take(&record);
             }
             for (index, lane) in self.lanes.iter_mut().enumerate() {
                 self.in_hand = Some((severity, index));
@@ -332,7 +332,7 @@ impl Worker {
         if ledger.lost() > 0 {
             self.voice.always(&totals(&ledger));
         }
-        self.control.end(Report::new(ledger.clone(), settled, Duration::ZERO));
+        self.control.end(&ledger, settled);
         for flush in self.flushes.drain(..) {
             flush.ticket.complete(ledger.clone(), settled);
         }

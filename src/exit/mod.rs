@@ -124,7 +124,7 @@ impl Core {
         }
     }
 
-    fn wait(&self, submitted: Result<Arc<Ticket>, Report>) -> Report {
+    fn wait(&self, submitted: Option<Arc<Ticket>>) -> Report {
         self.control.wait(&self.intake.queue, submitted)
     }
 

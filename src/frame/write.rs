@@ -43,7 +43,7 @@ impl Frame {
     }
 
     /// A frame of these fields, for tests.
-    #[cfg(test)]
+    #[cfg(any(test, feature = "testing"))]
     pub(crate) fn of(
         callsite: Callsite<'_>,
         severity: Severity,
