@@ -187,7 +187,7 @@ impl Worker {
             self.see_tickets(now);
             let drained = self.drain(now);
             self.announce(now);
-            self.mark_flushes();
+            self.mark_flushes(now);
             for lane in &mut self.lanes {
                 lane.tick(now, |sending| sendings.push(sending));
             }
@@ -287,10 +287,10 @@ impl Worker {
     }
 
     /// A flush whose records are all drained: seals them.
-    fn mark_flushes(&mut self) {
+    fn mark_flushes(&mut self, now: Instant) {
         for flush in &mut self.flushes {
             if flush.marks.is_none() && self.drained >= flush.accepted {
-                flush.marks = Some(self.lanes.iter_mut().map(Lane::seal_for_flush).collect());
+                flush.marks = Some(self.lanes.iter_mut().map(|lane| lane.seal_for_flush(now)).collect());
             }
         }
     }

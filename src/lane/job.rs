@@ -1,5 +1,7 @@
 //! A sealed batch on its way to the store, and the parts into which it falls when something in it is refused.
 
+use std::time::Instant;
+
 use crate::batch::{Batch, Places, Stored};
 use crate::frame::Severity;
 use crate::resource::Resource;
@@ -53,6 +55,9 @@ pub(super) struct Job {
     /// Its place in the lane's order.
     pub(super) number: u64,
     stored: Stored,
+    sealed: Instant,
+    /// Whether it was ever sent.
+    pub(super) tried: bool,
     /// What is still owed, next last.
     steps: Vec<Step>,
     /// Requests that were refused, and whether the store took any record of it.
@@ -63,14 +68,19 @@ pub(super) struct Job {
 }
 
 impl Job {
-    pub(super) fn new(number: u64, stored: Stored) -> Self {
+    pub(super) fn new(number: u64, stored: Stored, sealed: Instant) -> Self {
         let whole = Part::Range(0, stored.len());
         let steps = vec![Step { part: whole, is_first_half: false, known_bad: false }];
-        Self { number, stored, steps, refusals: 0, taken: false, deaths: 0 }
+        Self { number, stored, sealed, tried: false, steps, refusals: 0, taken: false, deaths: 0 }
     }
 
     pub(super) fn stored(&self) -> &Stored {
         &self.stored
+    }
+
+    /// When it became complete.
+    pub(super) fn sealed(&self) -> Instant {
+        self.sealed
     }
 
     pub(super) fn stored_mut(&mut self) -> &mut Stored {

@@ -143,7 +143,7 @@ impl Lane {
             return;
         }
         if let Some(sealed) = self.batcher.add(frame, id, nanos, cost, now) {
-            self.append(sealed);
+            self.append(sealed, now);
         }
         self.urgent |= severity >= Severity::Error;
     }
@@ -164,9 +164,9 @@ impl Lane {
         if self.may_seal(now) {
             if self.urgent_due().is_some_and(|due| now >= due) {
                 self.last_urgent = Some(now);
-                self.seal();
+                self.seal(now);
             } else if let Some(sealed) = self.batcher.tick(now) {
-                self.append(sealed);
+                self.append(sealed, now);
             }
         }
         while let Some(sending) = self.begin(now) {
@@ -184,15 +184,15 @@ impl Lane {
         Some(self.last_urgent.map_or(open.opened(), |last| last + URGENT_EVERY))
     }
 
-    fn seal(&mut self) {
+    fn seal(&mut self, now: Instant) {
         if let Some(sealed) = self.batcher.seal() {
-            self.append(sealed);
+            self.append(sealed, now);
         }
     }
 
-    fn append(&mut self, sealed: Stored) {
+    fn append(&mut self, sealed: Stored, now: Instant) {
         self.urgent = false;
-        let mut job = Job::new(self.next_number, sealed);
+        let mut job = Job::new(self.next_number, sealed, now);
         self.next_number += 1;
         if !self.pace.is_well() {
             job.stored_mut().shrink();
@@ -201,8 +201,15 @@ impl Lane {
     }
 
     /// Gives up what has been owed for too long.
+    ///
+    /// Counted from when a batch was sealed: while the store is away one batch stays open for long, and what came into
+    /// it last is no older than that. One that only waits its turn at a store that is well is not too old, and
+    /// without retries each batch is tried once.
     fn expire(&mut self, now: Instant) {
-        while self.backlog.oldest().is_some_and(|job| now >= job.stored().opened() + self.parts.retry_for) {
+        let limit = self.parts.retry_for;
+        let untried_as_well = !self.pace.is_well() && !limit.is_zero();
+        let is_over = |job: &Job| now >= job.sealed() + limit && (job.tried || untried_as_well);
+        while self.backlog.oldest().is_some_and(is_over) {
             if let Some(mut job) = self.backlog.pop() {
                 self.give_up(&mut job, Reason::Expired);
             }
@@ -236,7 +243,8 @@ impl Lane {
         }
     }
 
-    fn send(&mut self, job: Job, payload: Payload) -> Sending {
+    fn send(&mut self, mut job: Job, payload: Payload) -> Sending {
+        job.tried = true;
         let Payload::Http { body, .. } = &payload;
         let (number, payload_bytes) = (job.number, body.len());
         self.flights_held += job.stored().held_bytes();
@@ -432,8 +440,8 @@ impl Lane {
     }
 
     /// Seals the open batch. Returns the number of the first batch that holds none of what came until now.
-    pub(crate) fn seal_for_flush(&mut self) -> u64 {
-        self.seal();
+    pub(crate) fn seal_for_flush(&mut self, now: Instant) -> u64 {
+        self.seal(now);
         self.next_number
     }
 
@@ -445,7 +453,7 @@ impl Lane {
 
     /// Gives up all that is owed, as the last thing.
     pub(crate) fn close(&mut self, reason: Reason) {
-        self.seal();
+        self.seal(Instant::now());
         while let Some(flight) = self.flights.pop() {
             self.put_back(flight.job);
         }
