@@ -94,11 +94,18 @@ impl Job {
 
     /// Severities of the records that are still owed.
     pub(super) fn owed_severities(&self) -> impl Iterator<Item = Severity> {
-        self.steps.iter().flat_map(|step| {
-            (0..step.part.len()).map(|at| match &step.part {
-                Part::Range(from, _) => self.stored.severity(from + at),
-                Part::List(list) => self.stored.severity(list[at]),
-            })
+        self.steps.iter().flat_map(|step| self.severities(step))
+    }
+
+    /// Severities of the next request's records.
+    pub(super) fn next_severities(&self) -> impl Iterator<Item = Severity> {
+        self.steps.last().into_iter().flat_map(|step| self.severities(step))
+    }
+
+    fn severities<'a>(&'a self, step: &'a Step) -> impl Iterator<Item = Severity> + 'a {
+        (0..step.part.len()).map(|at| match &step.part {
+            Part::Range(from, _) => self.stored.severity(from + at),
+            Part::List(list) => self.stored.severity(list[at]),
         })
     }
 
@@ -119,15 +126,6 @@ impl Job {
     /// Records of the next request.
     pub(super) fn next_len(&self) -> usize {
         self.steps.last().map_or(0, |step| step.part.len())
-    }
-
-    /// The severity of the next request's only record.
-    pub(super) fn next_severity(&self) -> Severity {
-        match self.steps.last().map(|step| &step.part) {
-            Some(Part::Range(from, _)) => self.stored.severity(*from),
-            Some(Part::List(list)) => self.stored.severity(list[0]),
-            None => Severity::Info,
-        }
     }
 
     /// The store has settled the next request as a whole; `fine` if it refused nothing of it.
