@@ -26,13 +26,12 @@ pub(crate) struct Stored {
     entries: Vec<Entry>,
     bytes: Vec<u8>,
     cost: usize,
-    severities: [u32; 6],
     opened: Instant,
 }
 
 impl Stored {
     fn new(opened: Instant) -> Self {
-        Self { entries: Vec::new(), bytes: Vec::new(), cost: 0, severities: [0; 6], opened }
+        Self { entries: Vec::new(), bytes: Vec::new(), cost: 0, opened }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -48,11 +47,6 @@ impl Stored {
     pub(crate) fn shrink(&mut self) {
         self.bytes.shrink_to_fit();
         self.entries.shrink_to_fit();
-    }
-
-    /// How many records of each severity there are.
-    pub(crate) fn severities(&self) -> &[u32; 6] {
-        &self.severities
     }
 
     /// When its first record came.
@@ -115,7 +109,6 @@ impl Batcher {
             end: open.bytes.len() as u32,
         });
         open.cost += cost;
-        open.severities[frame.severity() as usize] += 1;
         sealed
     }
 

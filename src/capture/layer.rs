@@ -54,8 +54,13 @@ where
         let metadata = event.metadata();
         let severity = Severity::from(*metadata.level());
         self.intake.capture(severity, true, |writer| {
-            let keys = begin(writer, event, metadata, severity);
-            event.record(&mut Visitor { fields: &mut writer.fields, keys });
+            if metadata.target() == "log" && metadata.name() == "log event" {
+                begin_bridged(writer, event, metadata, severity);
+                event.record(&mut Visitor::of_bridged_event(&mut writer.fields));
+            } else {
+                writer.begin(Callsite::Static(metadata), severity, now_nanos());
+                event.record(&mut Visitor::of_event(&mut writer.fields));
+            }
             // The lock of a span may be poisoned by another layer: then the event goes without its fields.
             let _ = catch_unwind(AssertUnwindSafe(|| {
                 for span in context.event_scope(event).into_iter().flatten() {
@@ -66,20 +71,9 @@ where
     }
 }
 
-/// An event has a static callsite, except where it stands for a log record: that brings its own.
-#[inline]
-fn begin(writer: &mut Writer, event: &Event<'_>, metadata: &'static Metadata<'static>, severity: Severity) -> Keys {
-    if metadata.target() == "log" && metadata.name() == "log event" {
-        begin_bridged(writer, event, metadata, severity);
-        return Keys::Bridged;
-    }
-    writer.begin(Callsite::Static(metadata), severity, now_nanos());
-    Keys::Event
-}
-
-/// What `tracing-log` makes of a log record carries target, module, file and line as fields.
+/// What `tracing-log` makes of a log record has its callsite in fields: target, module, file and line.
 #[cold]
-fn begin_bridged(writer: &mut Writer, event: &Event<'_>, metadata: &'static Metadata<'static>, severity: Severity) {
+fn begin_bridged(writer: &mut Writer<'_>, event: &Event<'_>, metadata: &'static Metadata<'static>, severity: Severity) {
     #[derive(Default)]
     struct Origin {
         target: Option<String>,
@@ -114,37 +108,48 @@ fn begin_bridged(writer: &mut Writer, event: &Event<'_>, metadata: &'static Meta
     writer.begin(callsite, severity, now_nanos());
 }
 
-/// How the fields of a value set are keyed.
-#[derive(Clone, Copy, PartialEq)]
-pub(super) enum Keys {
-    /// By their index in the event's callsite; `message` is the message.
-    Event,
-    /// By name, as the callsite is that of `tracing-log`; `message` is the message.
-    Bridged,
-    /// By name.
-    Span,
-}
-
 /// Writes typed values as `tracing` gives them.
-pub(super) struct Visitor<'w, S> {
+///
+/// With `INDEXED`, fields are keyed by their place in the event's callsite. Without, by name: in spans, and in events
+/// that come from `tracing-log`, whose callsite is not theirs.
+pub(super) struct Visitor<'w, S, const INDEXED: bool> {
     pub(super) fields: &'w mut FieldsWriter<S>,
-    pub(super) keys: Keys,
+    /// Whether the field `message` is the message; in a span it is a field like others.
+    pub(super) has_message: bool,
+    /// Whether fields that `tracing-log` adds are to be passed over.
+    pub(super) is_bridged: bool,
 }
 
-impl<S: Sink> Visitor<'_, S> {
+impl<'w, S: Sink> Visitor<'w, S, true> {
     #[inline]
-    fn key<'k>(&self, field: &'k Field) -> Option<Key<'k>> {
-        let name = field.name();
-        match self.keys {
-            Keys::Event => Some(Key::indexed(field.index(), name)),
-            Keys::Bridged if matches!(name, "log.target" | "log.module_path" | "log.file" | "log.line") => None,
-            Keys::Bridged | Keys::Span => Some(Key::named(name)),
-        }
+    fn of_event(fields: &'w mut FieldsWriter<S>) -> Self {
+        Self { fields, has_message: true, is_bridged: false }
+    }
+}
+
+impl<'w, S: Sink> Visitor<'w, S, false> {
+    fn of_bridged_event(fields: &'w mut FieldsWriter<S>) -> Self {
+        Self { fields, has_message: true, is_bridged: true }
     }
 
-    #[inline]
+    pub(super) fn of_span(fields: &'w mut FieldsWriter<S>) -> Self {
+        Self { fields, has_message: false, is_bridged: false }
+    }
+}
+
+impl<S: Sink, const INDEXED: bool> Visitor<'_, S, INDEXED> {
+    #[inline(always)]
+    fn key<'k>(&self, field: &'k Field) -> Option<Key<'k>> {
+        if INDEXED {
+            return Some(Key::indexed(field.index(), || field.name()));
+        }
+        let is_origin = || matches!(field.name(), "log.target" | "log.module_path" | "log.file" | "log.line");
+        if self.is_bridged && is_origin() { None } else { Some(Key::named(field.name())) }
+    }
+
+    #[inline(always)]
     fn is_message(&self, field: &Field) -> bool {
-        self.keys != Keys::Span && field.name() == "message"
+        field.name() == "message" && (INDEXED || self.has_message)
     }
 }
 
@@ -159,7 +164,7 @@ macro_rules! typed {
     )*};
 }
 
-impl<S: Sink> Visit for Visitor<'_, S> {
+impl<S: Sink, const INDEXED: bool> Visit for Visitor<'_, S, INDEXED> {
     typed! {
         record_i64 => i64: i64,
         record_u64 => u64: u64,
@@ -168,7 +173,12 @@ impl<S: Sink> Visit for Visitor<'_, S> {
         record_f64 => f64: f64,
         record_bool => bool: bool,
         record_bytes => bytes: &[u8],
-        record_error => error: &(dyn Error + 'static),
+    }
+
+    fn record_error(&mut self, field: &Field, value: &(dyn Error + 'static)) {
+        if let Some(key) = self.key(field) {
+            self.fields.error(key, field.name(), value);
+        }
     }
 
     #[inline]

@@ -52,12 +52,12 @@ impl Intake {
     }
 }
 
-fn append_spans(writer: &mut Writer) {
+fn append_spans(writer: &mut Writer<'_>) {
     // As for events: a lock that another layer poisoned costs the spans' fields, not the record.
     let _ = catch_unwind(AssertUnwindSafe(|| span::append_current(writer)));
 }
 
-fn write(record: &log::Record<'_>, severity: Severity, writer: &mut Writer) {
+fn write(record: &log::Record<'_>, severity: Severity, writer: &mut Writer<'_>) {
     let callsite = Callsite::Inline {
         target: record.target(),
         module: record.module_path(),
@@ -69,29 +69,29 @@ fn write(record: &log::Record<'_>, severity: Severity, writer: &mut Writer) {
     let _ = record.key_values().visit(&mut Pairs(&mut writer.fields));
 }
 
-struct Pairs<'w>(&'w mut FieldsWriter<Slot>);
+struct Pairs<'w, 'f>(&'w mut FieldsWriter<Slot<'f>>);
 
-impl<'kvs> VisitSource<'kvs> for Pairs<'_> {
+impl<'kvs> VisitSource<'kvs> for Pairs<'_, '_> {
     fn visit_pair(&mut self, key: LogKey<'kvs>, value: Value<'kvs>) -> Result<(), Error> {
-        value.visit(OneValue { fields: self.0, key: Key::named(key.as_str()) })
+        value.visit(OneValue { fields: self.0, name: key.as_str() })
     }
 }
 
-struct OneValue<'w, 'k> {
-    fields: &'w mut FieldsWriter<Slot>,
-    key: Key<'k>,
+struct OneValue<'w, 'f, 'k> {
+    fields: &'w mut FieldsWriter<Slot<'f>>,
+    name: &'k str,
 }
 
 macro_rules! typed {
     ($($method:ident => $write:ident: $type:ty),* $(,)?) => {$(
         fn $method(&mut self, value: $type) -> Result<(), Error> {
-            self.fields.$write(self.key, value);
+            self.fields.$write(Key::named(self.name), value);
             Ok(())
         }
     )*};
 }
 
-impl<'v> VisitValue<'v> for OneValue<'_, '_> {
+impl<'v> VisitValue<'v> for OneValue<'_, '_, '_> {
     typed! {
         visit_i64 => i64: i64,
         visit_u64 => u64: u64,
@@ -100,22 +100,31 @@ impl<'v> VisitValue<'v> for OneValue<'_, '_> {
         visit_f64 => f64: f64,
         visit_bool => bool: bool,
         visit_str => str: &str,
-        visit_error => error: &(dyn std::error::Error + 'static),
+    }
+
+    fn visit_error(&mut self, value: &(dyn std::error::Error + 'static)) -> Result<(), Error> {
+        self.fields.error(Key::named(self.name), self.name, value);
+        Ok(())
+    }
+
+    // What comes from the macros is borrowed, and not passed on to `visit_error`.
+    fn visit_borrowed_error(&mut self, value: &'v (dyn std::error::Error + 'static)) -> Result<(), Error> {
+        self.visit_error(value)
     }
 
     fn visit_null(&mut self) -> Result<(), Error> {
-        self.fields.json(self.key, "null");
+        self.fields.json(Key::named(self.name), "null");
         Ok(())
     }
 
     fn visit_any(&mut self, value: Value<'_>) -> Result<(), Error> {
         // What has `Debug` or `Display` alone serialises as a text, nested values as what they are.
         match catch_unwind(AssertUnwindSafe(|| serde_json::to_value(&value))) {
-            Ok(Ok(serde_json::Value::String(text))) => self.fields.str(self.key, &text),
-            Ok(Ok(nested)) => self.fields.json(self.key, &nested.to_string()),
-            Ok(Err(_)) => self.fields.fmt(self.key, format_args!("{value}")),
+            Ok(Ok(serde_json::Value::String(text))) => self.fields.str(Key::named(self.name), &text),
+            Ok(Ok(nested)) => self.fields.json(Key::named(self.name), &nested.to_string()),
+            Ok(Err(_)) => self.fields.fmt(Key::named(self.name), format_args!("{value}")),
             Err(panic) => {
-                self.fields.fmt(self.key, format_args!("<panicked: {}>", panic_message(panic.as_ref())));
+                self.fields.fmt(Key::named(self.name), format_args!("<panicked: {}>", panic_message(panic.as_ref())));
             }
         }
         Ok(())

@@ -37,17 +37,22 @@ pub(crate) struct Intake {
 impl Intake {
     /// Captures one record: writes the frame and hands it on, or counts why there is none.
     #[inline(always)]
-    fn capture(&self, severity: Severity, may_wait: bool, write: impl FnOnce(&mut Writer)) {
+    fn capture(&self, severity: Severity, may_wait: bool, write: impl FnOnce(&mut Writer<'_>)) {
         let capturing = match Capturing::enter() {
             Ok(capturing) => capturing,
             Err(Refused::Ours) => return,
             Err(Refused::TooDeep) => return self.queue.count_loss(Reason::Reentrant, severity),
         };
-        let mut writer = Writer::blank();
-        match catch_unwind(AssertUnwindSafe(|| write(&mut writer))) {
+        let mut frame = Frame::blank();
+        let written = catch_unwind(AssertUnwindSafe(|| {
+            let mut writer = Writer::over(&mut frame);
+            write(&mut writer);
+            writer.finish();
+        }));
+        match written {
             Ok(()) => match &self.direct {
-                None => self.queue.offer(writer.finish(), severity, may_wait),
-                Some(direct) => self.write_direct(direct, &writer.finish(), severity),
+                None => self.queue.offer(frame, severity, may_wait),
+                Some(direct) => self.write_direct(direct, &frame, severity),
             },
             Err(_) => self.queue.count_loss(Reason::Capture, severity),
         }

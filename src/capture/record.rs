@@ -77,7 +77,7 @@ impl Record {
         self.target.as_deref().unwrap_or("emit")
     }
 
-    pub(super) fn write(&self, writer: &mut Writer) {
+    pub(super) fn write(&self, writer: &mut Writer<'_>) {
         let callsite = Callsite::Inline {
             target: self.target_or_default(),
             module: None,
@@ -93,10 +93,12 @@ impl Record {
 
     /// As a frame that is logchute's own, for the worker.
     pub(crate) fn into_own_frame(self) -> Frame {
-        let mut writer = Writer::blank();
+        let mut frame = Frame::blank();
+        let mut writer = Writer::over(&mut frame);
         self.write(&mut writer);
         writer.own();
-        writer.finish()
+        writer.finish();
+        frame
     }
 }
 

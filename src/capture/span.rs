@@ -5,7 +5,7 @@ use tracing::span::{Attributes, Id, Record};
 use tracing_subscriber::layer::Context;
 use tracing_subscriber::registry::{LookupSpan, Registry, SpanRef};
 
-use super::layer::{Keys, Visitor};
+use super::layer::Visitor;
 use crate::frame::{FieldsWriter, Writer};
 
 /// What a span keeps of itself, in its extensions: one run of bytes that reads as fields.
@@ -20,7 +20,7 @@ where
     S: Subscriber + for<'a> LookupSpan<'a>,
 {
     let mut fields = FieldsWriter::for_span();
-    attributes.record(&mut Visitor { fields: &mut fields, keys: Keys::Span });
+    attributes.record(&mut Visitor::of_span(&mut fields));
     let (count, bytes) = fields.into_parts();
     if let Some(span) = context.span(id) {
         span.extensions_mut().replace(SpanFields { count, bytes });
@@ -33,7 +33,7 @@ where
     S: Subscriber + for<'a> LookupSpan<'a>,
 {
     let mut fields = FieldsWriter::for_span();
-    values.record(&mut Visitor { fields: &mut fields, keys: Keys::Span });
+    values.record(&mut Visitor::of_span(&mut fields));
     let (added, new) = fields.into_parts();
     if let Some(span) = context.span(id) {
         let mut extensions = span.extensions_mut();
@@ -48,7 +48,7 @@ where
 /// Appends the fields of the spans that this thread is in, for records that do not come through the layer.
 ///
 /// They can be had where the application's subscriber stands on the registry of `tracing-subscriber`.
-pub(super) fn append_current(writer: &mut Writer) {
+pub(super) fn append_current(writer: &mut Writer<'_>) {
     tracing::dispatcher::get_default(|dispatch| {
         let Some(registry) = dispatch.downcast_ref::<Registry>() else { return };
         let current = registry.current_span();
@@ -60,7 +60,7 @@ pub(super) fn append_current(writer: &mut Writer) {
 }
 
 #[inline]
-pub(super) fn append<S>(writer: &mut Writer, span: &SpanRef<'_, S>)
+pub(super) fn append<S>(writer: &mut Writer<'_>, span: &SpanRef<'_, S>)
 where
     S: for<'a> LookupSpan<'a>,
 {

@@ -126,7 +126,7 @@ fn every_setting_is_read() {
     let ms = Duration::from_millis;
     assert_eq!((got.linger, got.timeout, got.retry_for, got.shutdown), (ms(0), ms(90_000), ms(3_600_000), ms(250)));
     assert_eq!((got.destinations.len(), &*got.destinations[0].name), (1, "loki"));
-    assert_eq!(got.destinations[0].backend.url(), "http://loki:3100");
+    assert_eq!(got.destinations[0].backend.url(), "http://loki:3100/loki/api/v1/push");
 }
 
 #[test]
@@ -199,10 +199,10 @@ fn out_of_range_is_refused_under_the_name_that_gave_it() {
 #[test]
 fn urls_name_backend_and_place() {
     for (given, kind, url) in [
-        ("loki+http://host:3100", "loki", "http://host:3100"),
-        ("loki-json+http://host:3100/x", "loki", "http://host:3100/x"),
-        ("LOKI+HTTP://host", "loki", "http://host"),
-        ("ndjson+http://[::1]:9428/insert/jsonline?a=b", "ndjson", "http://[::1]:9428/insert/jsonline?a=b"),
+        ("loki+http://host:3100", "loki", "http://host:3100/loki/api/v1/push"),
+        ("loki-json+http://host:3100/x", "loki", "http://host:3100/x/loki/api/v1/push"),
+        ("LOKI+HTTP://host", "loki", "http://host/loki/api/v1/push"),
+        ("ndjson+http://[::1]:9428/logs?a=b", "ndjson", "http://[::1]:9428/logs?a=b"),
     ] {
         let got = settings(&[("LOGCHUTE_URL", given)]);
         assert_eq!((got.destinations[0].backend.facts().name(), got.destinations[0].backend.url()), (kind, url));
@@ -254,14 +254,14 @@ fn b8_user_and_password_in_a_url_are_refused_and_not_shown() {
 fn a_bare_name_takes_the_url_and_credentials_of_that_world() {
     let variables = [
         ("LOGCHUTE_URL", "loki"),
-        ("LOKI_ADDR", "http://there:3100"),
+        ("LOKI_ADDR", "http://there:3100/loki/api/v1/push"),
         ("LOKI_USERNAME", "me"),
         ("LOKI_PASSWORD", "canary"),
         ("LOKI_TENANT_ID", "t1"),
     ];
     let got = settings(&variables);
     let to = &got.destinations[0];
-    assert_eq!(to.backend.url(), "http://there:3100");
+    assert_eq!(to.backend.url(), "http://there:3100/loki/api/v1/push");
     let credentials = &to.credentials;
     assert!(credentials.user.is_some() && credentials.password.is_some() && credentials.tenant.is_some());
     // A token of ours is instead of theirs, not beside them.
@@ -274,8 +274,8 @@ fn a_bare_name_takes_the_url_and_credentials_of_that_world() {
 #[test]
 fn what_another_world_has_wrong_is_a_remark() {
     let odd = ("LOKI_URL", "https://me:canary@host");
-    let got = settings(&[("LOGCHUTE_URL", "loki"), odd, ("LOKI_ADDR", "http://there")]);
-    assert_eq!(got.destinations[0].backend.url(), "http://there");
+    let got = settings(&[("LOGCHUTE_URL", "loki"), odd, ("LOKI_ADDR", "http://there/loki/api/v1/push")]);
+    assert_eq!(got.destinations[0].backend.url(), "http://there/loki/api/v1/push");
     assert!(matches!(&got.remarks[..], [one] if one.contains("LOKI_URL") && !one.contains("canary")));
     assert!(remark(&[URL, ("LOKI_USERNAME", "me")]).contains("LOKI_USERNAME"));
     assert!(remark(&[("RUST_LOG", "info,a[s{f}]=debug")]).contains("a[s{f}]=debug"));

@@ -29,8 +29,8 @@ mod write;
 pub(crate) use callsite::Callsite;
 pub(crate) use limits::{CUT_MARK, CharBoundary, FRAME_MAX, KEY_MAX, cut_key};
 use limits::{FIELDS_END_MAX, FIELDS_MAX, SPANS_MAX, VALUE_MAX, cut_nesting};
-pub(crate) use read::fields_without;
 pub use read::{Field, Fields, RecordId, RecordRef, Spans, Value};
+pub(crate) use read::{Raw, fields_without};
 pub use severity::Severity;
 pub(crate) use write::{FieldsWriter, Frame, Key, Sink, Slot, Writer, note_json, panic_message};
 

@@ -117,8 +117,7 @@ impl<'a> RecordRef<'a> {
     #[must_use]
     #[inline]
     pub fn message(&self) -> &'a str {
-        let (at, len) = self.message_place();
-        text(self.bytes.get(at..at.saturating_add(len)).unwrap_or_default())
+        text(self.message_bytes())
     }
 
     /// Bytes of the message as it was given, where that was more than is kept.
@@ -198,7 +197,67 @@ impl<'a> RecordRef<'a> {
     pub fn fields(&self) -> Fields<'a> {
         let own = self.own_entries();
         let may_repeat = self.byte(9) & FLAG_NAMED_KEYS != 0 || self.callsite.is_some_and(repeats_a_name);
-        Fields { record: *self, now: own, spans: self.spans(), spans_begun: 0, left: FIELDS_MAX, may_repeat }
+        Fields {
+            record: *self,
+            now: own,
+            spans: self.spans(),
+            spans_begun: 0,
+            left: FIELDS_MAX,
+            may_repeat,
+            replaced_error: None,
+        }
+    }
+
+    /// Calls `each` with the name and the value of every field, those included whose place another one
+    /// takes: cheaper than [`fields`](Self::fields), for who wants to know how long they are.
+    #[inline]
+    pub(crate) fn weigh_fields(&self, mut each: impl FnMut(&'a [u8], Raw<'a>)) {
+        let mut own = self.own_entries();
+        let mut left = FIELDS_MAX;
+        while let Some((key, _, value, _)) = own.next_raw() {
+            each(key.bytes(), value);
+            left -= 1;
+            if left == 0 {
+                return;
+            }
+        }
+        let mut spans = self.spans();
+        while let Some((_, fields)) = spans.next_with_fields() {
+            let mut entries = Entries::of_span(fields);
+            while let Some((key, _, value, _)) = entries.next_raw() {
+                each(key.bytes(), value);
+                left -= 1;
+                if left == 0 {
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Bytes of the message.
+    #[inline]
+    pub(crate) fn message_bytes(&self) -> &'a [u8] {
+        let (at, len) = self.message_place();
+        self.bytes.get(at..at.saturating_add(len)).unwrap_or_default()
+    }
+
+    /// Bytes of the name of the thread.
+    #[inline]
+    pub(crate) fn thread_len(&self) -> usize {
+        usize::from(self.byte(HEAD))
+    }
+
+    /// The callsite, where it is one of `tracing`.
+    #[inline]
+    pub(crate) fn callsite(&self) -> Option<&'static Metadata<'static>> {
+        self.callsite
+    }
+
+    /// All fields that there are, those included whose place another one takes.
+    pub(crate) fn all_fields(&self) -> impl Iterator<Item = Field<'a>> {
+        let mut spans = self.spans();
+        let of_spans = std::iter::from_fn(move || spans.next_with_fields()).flat_map(|(_, f)| Entries::of_span(f));
+        self.own_entries().chain(of_spans).take(FIELDS_MAX)
     }
 
     #[inline]
@@ -318,11 +377,10 @@ impl<'a> Entries<'a> {
     }
 }
 
-impl<'a> Iterator for Entries<'a> {
-    type Item = Field<'a>;
-
-    #[inline]
-    fn next(&mut self) -> Option<Field<'a>> {
+impl<'a> Entries<'a> {
+    /// The next field as it stands: name, tag without the mark of a cut, value, and length where it was cut.
+    #[inline(always)]
+    fn next_raw(&mut self) -> Option<(Name<'a>, u8, Raw<'a>, Option<u64>)> {
         let reader = &mut self.reader;
         if reader.at == self.message.0 {
             reader.at = reader.at.saturating_add(self.message.1);
@@ -331,32 +389,77 @@ impl<'a> Iterator for Entries<'a> {
         let key = match reader.u8()? {
             KEY_INLINE => {
                 let len = reader.u8()?;
-                text(reader.take(usize::from(len))?)
+                Name::Inline(reader.take(usize::from(len))?)
             }
-            index => self.callsite?.fields().iter().nth(usize::from(index))?.name(),
+            index => Name::Callsite(self.callsite?.fields().iter().nth(usize::from(index))?.name()),
         };
         let tag = reader.u8()?;
         let value = match tag & !tag::CUT {
-            tag::FALSE => Value::Bool(false),
-            tag::TRUE => Value::Bool(true),
-            tag::I64 => Value::I64(i64::from_le_bytes(reader.array()?)),
-            tag::U64 => Value::U64(u64::from_le_bytes(reader.array()?)),
-            tag::I128 => Value::I128(i128::from_le_bytes(reader.array()?)),
-            tag::U128 => Value::U128(u128::from_le_bytes(reader.array()?)),
-            tag::F64 => Value::F64(f64::from_le_bytes(reader.array()?)),
-            kind => {
+            tag::FALSE => Raw::Value(Value::Bool(false)),
+            tag::TRUE => Raw::Value(Value::Bool(true)),
+            tag::I64 => Raw::Value(Value::I64(i64::from_le_bytes(reader.array()?))),
+            tag::U64 => Raw::Value(Value::U64(u64::from_le_bytes(reader.array()?))),
+            tag::I128 => Raw::Value(Value::I128(i128::from_le_bytes(reader.array()?))),
+            tag::U128 => Raw::Value(Value::U128(u128::from_le_bytes(reader.array()?))),
+            tag::F64 => Raw::Value(Value::F64(f64::from_le_bytes(reader.array()?))),
+            tag::BYTES => {
                 let len = reader.u32()? as usize;
-                let bytes = reader.take(len)?;
-                match kind {
-                    tag::STR => Value::Str(text(bytes)),
-                    tag::BYTES => Value::Bytes(bytes),
-                    tag::JSON => Value::Json(text(bytes)),
-                    tag::ERROR => Value::Error(text(bytes)),
-                    _ => return None,
-                }
+                Raw::Value(Value::Bytes(reader.take(len)?))
             }
+            tag::STR | tag::ERROR | tag::JSON => {
+                let len = reader.u32()? as usize;
+                Raw::Text(reader.take(len)?)
+            }
+            _ => return None,
         };
         let original_len = if tag & tag::CUT == 0 { None } else { Some(reader.u64()?) };
+        Some((key, tag & !tag::CUT, value, original_len))
+    }
+}
+
+/// The name of a field: only that of a callsite is known to be text.
+#[derive(Clone, Copy)]
+enum Name<'a> {
+    Callsite(&'static str),
+    Inline(&'a [u8]),
+}
+
+impl<'a> Name<'a> {
+    #[inline]
+    fn bytes(self) -> &'a [u8] {
+        match self {
+            Self::Callsite(name) => name.as_bytes(),
+            Self::Inline(bytes) => bytes,
+        }
+    }
+}
+
+/// A value whose text is not known to be one.
+#[derive(Clone, Copy)]
+pub(crate) enum Raw<'a> {
+    /// Anything but a text.
+    Value(Value<'a>),
+    /// Text, error or nested value.
+    Text(&'a [u8]),
+}
+
+impl<'a> Iterator for Entries<'a> {
+    type Item = Field<'a>;
+
+    // Inlined to the last: returned from a call, a field of 80 bytes would be copied at each step.
+    #[inline(always)]
+    fn next(&mut self) -> Option<Field<'a>> {
+        let (key, tag, value, original_len) = self.next_raw()?;
+        let value = match (value, tag) {
+            (Raw::Value(value), _) => value,
+            (Raw::Text(bytes), tag::JSON) => Value::Json(text(bytes)),
+            (Raw::Text(bytes), tag::ERROR) => Value::Error(text(bytes)),
+            (Raw::Text(bytes), _) => Value::Str(text(bytes)),
+        };
+        let key = match key {
+            Name::Callsite(name) => name,
+            Name::Inline(bytes) => text(bytes),
+        };
         Some(Field { key, value, original_len })
     }
 }
@@ -371,14 +474,26 @@ pub(super) fn fields_prefix(fields: &[u8], most: usize, room: usize) -> (usize, 
     (count, &fields[..end])
 }
 
+/// Whether the field of that key, which stands behind an error, tells that error's type or causes.
+fn is_part_of_error(error: &str, key: &str) -> bool {
+    matches!(key.strip_prefix(error), Some(".type" | ".chain"))
+}
+
 /// The fields of `old` whose keys do not occur in `new`: their number and their bytes.
+///
+/// With an error go its type and its causes, which the error in its place need not have.
 pub(crate) fn fields_without(old: &[u8], new: &[u8]) -> (usize, Vec<u8>) {
     let mut kept = Vec::with_capacity(old.len() + new.len());
     let (mut count, mut start) = (0, 0);
+    let mut replaced_error = None;
     let mut entries = Entries::of_span(old);
     while let Some(field) = entries.next() {
         let end = entries.reader.at;
-        if !Entries::of_span(new).any(|other| other.key == field.key) {
+        if replaced_error.is_some_and(|error| is_part_of_error(error, field.key)) {
+        } else if Entries::of_span(new).any(|other| other.key == field.key) {
+            replaced_error = matches!(field.value, Value::Error(_)).then_some(field.key);
+        } else {
+            replaced_error = None;
             kept.extend_from_slice(&old[start..end]);
             count += 1;
         }
@@ -426,6 +541,8 @@ pub struct Fields<'a> {
     /// As in [`Spans`].
     left: usize,
     may_repeat: bool,
+    /// The error that was just left out because another field takes its place.
+    replaced_error: Option<&'a str>,
 }
 
 impl<'a> Fields<'a> {
@@ -436,6 +553,7 @@ impl<'a> Fields<'a> {
     }
 
     /// Whether another field of the same name takes the place of this one, which is the last that `now` gave.
+    #[inline(never)]
     fn is_replaced(&self, key: &str) -> bool {
         let has = |entries: Entries<'a>| entries.take(FIELDS_MAX).any(|field| field.key == key);
         if self.spans_begun == 0 {
@@ -452,20 +570,28 @@ impl<'a> Fields<'a> {
 impl<'a> Iterator for Fields<'a> {
     type Item = Field<'a>;
 
-    #[inline]
+    // Inlined to the last: returned from a call, a field of 80 bytes would be copied at each step.
+    #[inline(always)]
     fn next(&mut self) -> Option<Field<'a>> {
         loop {
             match self.now.next() {
                 Some(field) => {
                     self.left = self.left.checked_sub(1)?;
-                    if !self.is_replaced(field.key) {
+                    if self.replaced_error.is_some_and(|error| is_part_of_error(error, field.key)) {
+                        continue;
+                    }
+                    let may_be_replaced = self.may_repeat || self.spans_begun > 0;
+                    if !may_be_replaced || !self.is_replaced(field.key) {
+                        self.replaced_error = None;
                         return Some(field);
                     }
+                    self.replaced_error = matches!(field.value, Value::Error(_)).then_some(field.key);
                 }
                 None => {
                     let (_, fields) = self.spans.next_with_fields()?;
                     self.now = Entries::of_span(fields);
                     self.spans_begun += 1;
+                    self.replaced_error = None;
                 }
             }
         }

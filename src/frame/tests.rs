@@ -17,11 +17,8 @@ fn site() -> &'static Metadata<'static> {
     .metadata()
 }
 
-fn frame(write: impl FnOnce(&mut Writer)) -> Frame {
-    let mut writer = Writer::blank();
-    writer.begin(Callsite::Static(site()), Severity::Warn, 7);
-    write(&mut writer);
-    writer.finish()
+fn frame(write: impl FnOnce(&mut Writer<'_>)) -> Frame {
+    Frame::of(Callsite::Static(site()), Severity::Warn, 7, write)
 }
 
 fn read(frame: &Frame) -> RecordRef<'_> {
@@ -33,7 +30,7 @@ fn named(name: &str) -> Key<'_> {
 }
 
 fn at(index: u8) -> Key<'static> {
-    Key::indexed(usize::from(index), "not looked at")
+    Key::indexed(usize::from(index), || "not looked at")
 }
 
 /// All fields as `key=value`, in order.
@@ -99,13 +96,14 @@ fn head_thread_and_both_kinds_of_callsite_read_back() {
     assert!(!record.is_own());
 
     let inline = Callsite::Inline { target: "t::u", module: None, file: Some("f.rs"), line: Some(9) };
-    let mut writer = Writer::blank();
+    let mut frame = Frame::blank();
+    let mut writer = Writer::over(&mut frame);
     writer.begin(inline, Severity::Fatal, -1);
     writer.own();
     writer.fields.i64(named("n"), 5);
     writer.fields.message(format_args!("{}-{}", 1, 2));
     writer.fields.bool(named("after"), true);
-    let frame = writer.finish();
+    writer.finish();
     let record = read(&frame);
     assert_eq!((record.target(), record.module(), record.file(), record.line()), ("t::u", None, Some("f.rs"), Some(9)));
     assert_eq!((record.message(), record.severity(), record.unix_nanos()), ("1-2", Severity::Fatal, -1));
@@ -139,11 +137,12 @@ fn a_name_that_stands_twice_in_a_callsite_is_read_once() {
     let twice = tracing::callsite! {
         name: "twice", kind: tracing::metadata::Kind::EVENT, fields: message, a, a
     };
-    let mut writer = Writer::blank();
+    let mut frame = Frame::blank();
+    let mut writer = Writer::over(&mut frame);
     writer.begin(Callsite::Static(twice.metadata()), Severity::Info, 0);
     writer.fields.i64(at(1), 1);
     writer.fields.i64(at(2), 2);
-    let frame = writer.finish();
+    writer.finish();
     assert_eq!(shown(&read(&frame)), ["a=I64(2)"]);
 }
 
@@ -281,7 +280,7 @@ fn keys_are_cut_to_128_bytes() {
     let frame = frame(|w| {
         w.fields.bool(named(""), true);
         w.fields.bool(named(&long), true);
-        w.fields.bool(Key::indexed(255, "no index"), true);
+        w.fields.bool(Key::indexed(255, || "no index"), true);
     });
     let record = read(&frame);
     let keys: Vec<_> = record.fields().map(|field| field.key).collect();
@@ -309,7 +308,7 @@ impl std::error::Error for Outer {
 #[test]
 fn an_error_is_its_message_its_type_and_its_chain() {
     let error = Outer("x".parse::<u8>().unwrap_err());
-    let frame = frame(|w| w.fields.error(Key::indexed(1, "a"), &error));
+    let frame = frame(|w| w.fields.error(Key::indexed(1, || "a"), "a", &error));
     assert_eq!(
         shown(&read(&frame)),
         [
@@ -350,8 +349,8 @@ fn a_formatter_that_panics_leaves_a_mark_and_nothing_else() {
     let frame = frame(|w| {
         w.fields.message(format_args!("{large}{:?}", Broken(true)));
         w.fields.fmt(named("d"), format_args!("{:?}", Broken(true)));
-        w.fields.error(named("e"), &Broken(true));
-        w.fields.error(named("circle"), &Broken(false));
+        w.fields.error(named("e"), "e", &Broken(true));
+        w.fields.error(named("circle"), "circle", &Broken(false));
     });
     let record = read(&frame);
     let mark = "<panicked: out of order>";
@@ -400,14 +399,15 @@ fn read_all(callsite: Option<&'static Metadata<'static>>, bytes: &[u8]) {
 fn no_bytes_make_a_reader_panic_or_spin() {
     let inline = Callsite::Inline { target: "t", module: Some("m"), file: Some("f"), line: Some(1) };
     for callsite in [inline, Callsite::Static(site())] {
-        let mut writer = Writer::blank();
+        let mut frame = Frame::blank();
+        let mut writer = Writer::over(&mut frame);
         writer.begin(callsite, Severity::Info, 1);
         writer.fields.u128(named("u"), u128::MAX);
         writer.fields.message(format_args!("{}", "m".repeat(40)));
         writer.fields.bytes(named("b"), &[0, 255]);
-        writer.fields.error(named("e"), &Broken(false));
+        writer.fields.error(named("e"), "e", &Broken(false));
         writer.span("s", 1, &[0xFF, 1, b'k', 1]);
-        let frame = writer.finish();
+        writer.finish();
         let whole = frame.bytes();
         for cut in 0..=whole.len() {
             read_all(frame.callsite(), &whole[..cut]);

@@ -25,6 +25,7 @@ thread_local! {
 }
 
 /// A record on its way through the queue: 256 bytes, plus one box where it is long.
+#[cfg_attr(test, derive(Clone))]
 pub(crate) struct Frame {
     callsite: Option<&'static Metadata<'static>>,
     boxed: Option<Box<[u8]>>,
@@ -35,6 +36,28 @@ pub(crate) struct Frame {
 const _: () = assert!(size_of::<Frame>() == 256);
 
 impl Frame {
+    /// An empty one, to be written where it stands: it is too large to be handed around.
+    #[inline(always)]
+    pub(crate) fn blank() -> Self {
+        Self { callsite: None, boxed: None, len: 0, inline: [0; INLINE] }
+    }
+
+    /// A frame of these fields, for tests.
+    #[cfg(any(test, feature = "testing"))]
+    pub(crate) fn of(
+        callsite: Callsite<'_>,
+        severity: Severity,
+        nanos: i64,
+        write: impl FnOnce(&mut Writer<'_>),
+    ) -> Self {
+        let mut frame = Self::blank();
+        let mut writer = Writer::over(&mut frame);
+        writer.begin(callsite, severity, nanos);
+        write(&mut writer);
+        writer.finish();
+        frame
+    }
+
     #[inline]
     pub(crate) fn callsite(&self) -> Option<&'static Metadata<'static>> {
         self.callsite
@@ -79,6 +102,11 @@ pub(crate) fn note_json(len: usize) {
 /// Where encoded bytes go.
 pub(crate) trait Sink {
     fn put(&mut self, bytes: &[u8]);
+    /// Puts both where that is cheap, or nothing.
+    #[inline(always)]
+    fn try_put<const N: usize>(&mut self, _head: [u8; N], _bytes: &[u8]) -> bool {
+        false
+    }
     fn len(&self) -> usize;
     fn bytes(&self) -> &[u8];
     /// Overwrites bytes that were put before.
@@ -108,15 +136,15 @@ impl Sink for Vec<u8> {
 }
 
 /// First the slot, and once that is full this thread's scratch.
-pub(crate) struct Slot {
-    frame: Frame,
+pub(crate) struct Slot<'f> {
+    frame: &'f mut Frame,
     len: usize,
     /// How far the slot may be filled; nothing once the spill is in use.
     limit: usize,
     spill: Vec<u8>,
 }
 
-impl Slot {
+impl Slot<'_> {
     #[cold]
     #[inline(never)]
     fn spill(&mut self, bytes: &[u8]) {
@@ -142,7 +170,7 @@ impl Slot {
     }
 }
 
-impl Sink for Slot {
+impl Sink for Slot<'_> {
     #[inline]
     fn put(&mut self, bytes: &[u8]) {
         let end = self.len + bytes.len();
@@ -151,6 +179,21 @@ impl Sink for Slot {
             _ => self.spill(bytes),
         }
         self.len = end;
+    }
+
+    /// As long as it fits the slot, of which no limit of a frame is anywhere near.
+    #[inline(always)]
+    fn try_put<const N: usize>(&mut self, head: [u8; N], bytes: &[u8]) -> bool {
+        let end = self.len + N + bytes.len();
+        match self.frame.inline.get_mut(self.len..end).and_then(|room| room.split_first_chunk_mut::<N>()) {
+            Some((first, rest)) if end <= self.limit => {
+                *first = head;
+                rest.copy_from_slice(bytes);
+                self.len = end;
+                true
+            }
+            _ => false,
+        }
     }
 
     #[inline]
@@ -188,11 +231,14 @@ impl<'a> Key<'a> {
         Self { index: None, name }
     }
 
-    /// A name of the frame's callsite, by its place there.
+    /// A name of the frame's callsite, by its place there. The name itself is asked for only where it is needed.
     #[inline]
-    pub(crate) fn indexed(index: usize, name: &'a str) -> Self {
-        let is_index = index < usize::from(KEY_INLINE);
-        Self { index: if is_index { Some(index as u8) } else { None }, name }
+    pub(crate) fn indexed(index: usize, name: impl FnOnce() -> &'a str) -> Self {
+        if index < usize::from(KEY_INLINE) {
+            Self { index: Some(index as u8), name: "" }
+        } else {
+            Self { index: None, name: name() }
+        }
     }
 }
 
@@ -225,15 +271,23 @@ impl<S: Sink> FieldsWriter<S> {
     }
 
     /// Writes a field of fixed length: `whole` is the index, the tag and the value.
-    #[inline]
+    #[inline(always)]
     fn fixed<const N: usize>(&mut self, key: Key<'_>, mut whole: [u8; N]) {
-        if !self.begin(N) {
-        } else if let Some(index) = key.index {
+        if let Some(index) = key.index {
             whole[0] = index;
-            self.sink.put(&whole);
-        } else {
-            self.named_key(key.name);
-            self.sink.put(&whole[1..]);
+            if self.fields < FIELDS_MAX && self.sink.try_put(whole, &[]) {
+                self.fields += 1;
+                return;
+            }
+        }
+        self.fixed_anywhere(key, &whole[1..]);
+    }
+
+    #[inline(never)]
+    fn fixed_anywhere(&mut self, key: Key<'_>, tagged: &[u8]) {
+        if self.begin(tagged.len()) {
+            self.key(key);
+            self.sink.put(tagged);
         }
     }
 
@@ -305,22 +359,22 @@ impl<S: Sink> FieldsWriter<S> {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn str(&mut self, key: Key<'_>, value: &str) {
-        if value.len() > 4096 {
-            self.text(key, tag::STR, |out| out.write_str(value));
-        } else if self.begin(value.len()) {
-            let len = (value.len() as u32).to_le_bytes();
-            let mut head = [0, tag::STR, len[0], len[1], len[2], len[3]];
-            if let Some(index) = key.index {
-                head[0] = index;
-                self.sink.put(&head);
-            } else {
-                self.named_key(key.name);
-                self.sink.put(&head[1..]);
+        if let Some(index) = key.index {
+            let [a, b, c, d] = (value.len() as u32).to_le_bytes();
+            let head = [index, tag::STR, a, b, c, d];
+            if self.fields < FIELDS_MAX && self.sink.try_put(head, value.as_bytes()) {
+                self.fields += 1;
+                return;
             }
-            self.sink.put(value.as_bytes());
         }
+        self.str_anywhere(key, value);
+    }
+
+    #[inline(never)]
+    fn str_anywhere(&mut self, key: Key<'_>, value: &str) {
+        self.text(key, tag::STR, |out| out.write_str(value));
     }
 
     /// Formats a value in place. A formatter that panics leaves `<panicked: MESSAGE>`.
@@ -377,11 +431,12 @@ impl<S: Sink> FieldsWriter<S> {
     }
 
     /// An error: its message under `key`, its type under `key.type`, its causes under `key.chain`.
-    pub(crate) fn error(&mut self, key: Key<'_>, error: &(dyn Error + 'static)) {
+    pub(crate) fn error(&mut self, key: Key<'_>, name: &str, error: &(dyn Error + 'static)) {
         self.text(key, tag::ERROR, |out| guarded(out, format_args!("{error}")));
         let mut kind = LeadingIdentifier::default();
         let _ = catch_unwind(AssertUnwindSafe(|| write!(kind, "{error:?}")));
-        let mut name = format!("{}.type", key.name);
+        let base = name;
+        let mut name = format!("{base}.type");
         if !kind.name.is_empty() {
             self.str(Key::named(&name), &kind.name);
         }
@@ -394,7 +449,7 @@ impl<S: Sink> FieldsWriter<S> {
             next = source_of(cause);
         }
         if !chain.is_empty() {
-            name.truncate(key.name.len());
+            name.truncate(base.len());
             name.push_str(".chain");
             self.json(Key::named(&name), &serde_json::Value::Array(chain).to_string());
         }
@@ -561,18 +616,17 @@ impl fmt::Write for LeadingIdentifier {
 }
 
 /// Writes one frame: callsite and head, then the message and fields in any order, then spans.
-pub(crate) struct Writer {
-    pub(crate) fields: FieldsWriter<Slot>,
+pub(crate) struct Writer<'f> {
+    pub(crate) fields: FieldsWriter<Slot<'f>>,
     flags: u8,
     spans_at: usize,
     spans: usize,
 }
 
-impl Writer {
-    /// A blank one. It is 300 bytes, so it is filled where it stands instead of being handed around.
+impl<'f> Writer<'f> {
+    /// Writes into a blank frame.
     #[inline(always)]
-    pub(crate) fn blank() -> Self {
-        let frame = Frame { callsite: None, boxed: None, len: 0, inline: [0; INLINE] };
+    pub(crate) fn over(frame: &'f mut Frame) -> Self {
         let sink = Slot { frame, len: HEAD, limit: INLINE, spill: Vec::new() };
         Self { fields: FieldsWriter::over(sink), flags: 0, spans_at: 0, spans: 0 }
     }
@@ -643,9 +697,9 @@ impl Writer {
         writer.sink.put(fields);
     }
 
-    /// The frame, complete.
+    /// Completes the frame.
     #[inline(always)]
-    pub(crate) fn finish(mut self) -> Frame {
+    pub(crate) fn finish(mut self) {
         let writer = &mut self.fields;
         let end = writer.sink.len;
         let mut head = [0; HEAD - 9];
@@ -664,7 +718,6 @@ impl Writer {
             writer.sink.patch(9, &head);
             writer.sink.box_spill();
         }
-        self.fields.sink.frame
     }
 }
 

@@ -51,10 +51,10 @@ impl Pace {
 
     /// Whether one more request may begin, beside `in_flight`.
     pub(super) fn may_send(&mut self, in_flight: usize, now: Instant) -> bool {
-        if let State::Waiting { until, .. } = self.state {
-            if now >= until {
-                self.state = State::Probing;
-            }
+        if let State::Waiting { until, .. } = self.state
+            && now >= until
+        {
+            self.state = State::Probing;
         }
         match self.state {
             State::Well => in_flight < self.most,

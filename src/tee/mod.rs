@@ -124,14 +124,13 @@ mod testing {
     /// 2026-11-24T08:00:00.123456789Z
     pub(super) const NANOS: i64 = 1_795_507_200_123_456_789;
 
-    pub(super) fn frame(message: &str, fields: impl FnOnce(&mut Writer)) -> Frame {
+    pub(super) fn frame(message: &str, fields: impl FnOnce(&mut Writer<'_>)) -> Frame {
         let callsite =
             Callsite::Inline { target: "shop::cart", module: None, file: Some("src/cart.rs"), line: Some(7) };
-        let mut writer = Writer::blank();
-        writer.begin(callsite, Severity::Info, NANOS);
-        writer.fields.message(format_args!("{message}"));
-        fields(&mut writer);
-        writer.finish()
+        Frame::of(callsite, Severity::Info, NANOS, |writer| {
+            writer.fields.message(format_args!("{message}"));
+            fields(writer);
+        })
     }
 
     pub(super) fn record(frame: &Frame) -> RecordRef<'_> {
@@ -139,7 +138,7 @@ mod testing {
     }
 
     /// With the fields of spans `outer` and `inner`.
-    pub(super) fn in_spans(writer: &mut Writer) {
+    pub(super) fn in_spans(writer: &mut Writer<'_>) {
         for (name, key) in [("inner", "step"), ("outer", "request")] {
             let mut fields = FieldsWriter::for_span();
             fields.u64(Key::named(key), 9);
