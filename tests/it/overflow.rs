@@ -9,8 +9,8 @@ use logchute::testing::{Answer, Store};
 use logchute::{Overflow, Reason, Record, Severity};
 
 use crate::common::{
-    LONG, Plain, SLACK, Stall, alone, books, emit, exactly_once, is_own, log, ms, number, numbers, record, resident,
-    settle, to, until,
+    LONG, Plain, SLACK, Stall, alone, books, close, emit, exactly_once, is_own, log, ms, number, numbers, record,
+    resident, settle, to, until,
 };
 
 const KIB: usize = 1 << 10;
@@ -218,7 +218,7 @@ fn d6_a_panic_never_waits_for_room() {
         assert_eq!(logs.ledger().dropped.of_severity(Reason::QueueFull, Severity::Fatal), 200 - queued);
         assert!(queued > 100 && queued < 200);
         stall.end();
-        settle(&logs);
+        close(&logs);
         let there = store.records().iter().filter(|record| record.message.ends_with("last words")).count() as u64;
         assert_eq!(there, queued);
     });

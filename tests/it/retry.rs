@@ -9,7 +9,7 @@ use logchute::backend::{Reply, Verdict};
 use logchute::testing::{Answer, Store};
 use logchute::{DestinationState, Reason};
 
-use crate::common::{LONG, Plain, books, dropped, emit, exactly_once, log, ms, settle, to, until};
+use crate::common::{LONG, Plain, books, close, dropped, emit, exactly_once, log, ms, settle, to, until};
 
 /// How many requests it takes to deliver four records if the first request is answered like this.
 fn requests(status: u16) -> usize {
@@ -113,7 +113,7 @@ fn n8_the_wait_that_the_store_asks_for_is_kept() {
     });
     let logs = to(Plain::to(&store).quick()).0.start().unwrap();
     emit(&logs, 10);
-    settle(&logs);
+    close(&logs);
     let began = began.lock().unwrap();
     assert!(began[1] - began[0] >= Duration::from_secs(1), "{began:?}");
     exactly_once(&store, 1, 10);
@@ -143,7 +143,7 @@ fn n8_an_answer_to_an_older_request_does_not_cut_that_wait_short() {
     emit(&logs, 40);
     until("it asked to wait", || logs.health().destinations[0].state == DestinationState::Retrying);
     gate.open();
-    settle(&logs);
+    close(&logs);
     let (busy, next) = (busy.lock().unwrap().unwrap(), next.lock().unwrap().unwrap());
     assert!(next - busy >= Duration::from_secs(1), "{:?}", next - busy);
     exactly_once(&store, 1, 40);
