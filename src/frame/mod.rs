@@ -18,21 +18,27 @@
 //! u64 follows it.
 
 mod callsite;
+mod fields;
 mod limits;
 mod read;
 mod severity;
+mod slot;
 #[cfg(test)]
 mod tests;
+mod text;
 mod thread;
 mod write;
 
 pub(crate) use callsite::Callsite;
+pub(crate) use fields::Raw;
+pub use fields::{Fields, Spans};
 pub(crate) use limits::{CUT_MARK, CharBoundary, KEY_MAX, cut_key};
 use limits::{FIELDS_END_MAX, FIELDS_MAX, FRAME_MAX, SPANS_MAX, VALUE_MAX, cut_nesting};
-pub(crate) use read::Raw;
-pub use read::{Field, Fields, RecordId, RecordRef, Spans, Value};
+pub use read::{Field, RecordId, RecordRef, Value};
 pub use severity::Severity;
-pub(crate) use write::{FieldsWriter, Frame, Key, Writer, panic_message};
+pub(crate) use slot::Frame;
+pub(crate) use text::panic_message;
+pub(crate) use write::{FieldsWriter, Key, Writer};
 
 /// Bytes of the fixed head.
 const HEAD: usize = 24;
