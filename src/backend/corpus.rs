@@ -260,8 +260,9 @@ pub(super) fn measure(name: &str, backend: &dyn Backend) {
             writer.finish()
         })
         .collect();
-    with_batch(backend, &frames, &resource(), |batch| {
-        let bytes = body(backend, &frames).len();
+    let resource = Resource::new("shop");
+    with_batch(backend, &frames, &resource, |batch| {
+        let bytes = body_of(backend, &frames, &resource).len();
         let best = |work: &mut dyn FnMut()| {
             let time = |work: &mut dyn FnMut()| {
                 let start = Instant::now();

@@ -107,7 +107,7 @@ impl Slot {
     }
 
     /// The frame with all that was put.
-    #[inline]
+    #[inline(always)]
     pub(super) fn finish(self) -> Frame {
         let Self { mut frame, len, spill } = self;
         if spill.is_empty() {

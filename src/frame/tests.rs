@@ -436,3 +436,26 @@ fn no_bytes_make_a_reader_panic_or_spin() {
     fields[20..24].copy_from_slice(&25_u32.to_le_bytes());
     read_all(Some(site()), &fields);
 }
+
+/// Run with `cargo test --release --lib frame_speed -- --ignored --nocapture`.
+#[test]
+#[ignore = "measures"]
+fn frame_speed() {
+    let (latency, path) = (12.7, "/api/v1/items");
+    let write = |i: i64| {
+        let mut writer = Writer::new(Callsite::Static(site()), Severity::Info, i);
+        writer.message(format_args!("request completed"));
+        writer.fields.i64(at(1), i);
+        writer.fields.f64(at(2), latency);
+        writer.fields.str(at(3), std::hint::black_box(path));
+        writer.fields.str(at(3), std::hint::black_box("GET"));
+        writer.finish()
+    };
+    let time = |_| {
+        let start = std::time::Instant::now();
+        (0..10_000).for_each(|i| drop(std::hint::black_box(write(i))));
+        start.elapsed().as_nanos() / 10_000
+    };
+    let (best, frame) = ((0..200).map(time).min(), write(1));
+    println!("message and four fields: {best:?} ns, {} bytes", frame.bytes().len());
+}

@@ -232,7 +232,15 @@ impl Writer {
             Callsite::Static(metadata) => (Some(metadata), 0),
             Callsite::Inline { .. } => (None, FLAG_INLINE_CALLSITE),
         };
-        let mut sink = Slot::new(reference);
+        // Built where it stays: moved once it has bytes in it, it would be copied while they are still on their way.
+        let mut writer = Self {
+            fields: FieldsWriter { sink: Slot::new(reference), fields: 0, left_out: 0, named_keys: false },
+            flags,
+            message: (0, 0),
+            spans_at: 0,
+            spans: 0,
+        };
+        let sink = &mut writer.fields.sink;
         let mut head = [severity as u8; 9];
         head[..8].copy_from_slice(&nanos.to_le_bytes());
         sink.patch(0, &head);
@@ -241,24 +249,23 @@ impl Writer {
             sink.put(name);
         });
         if let Callsite::Inline { target, module, file, line } = callsite {
-            for text in [Some(target), module, file] {
-                let Some(text) = text else {
-                    sink.put(&ABSENT.to_le_bytes());
-                    continue;
-                };
-                let text = &text[..text.floor_char_boundary_at(CALLSITE_TEXT_MAX)];
-                sink.put(&(text.len() as u16).to_le_bytes());
-                sink.put(text.as_bytes());
-            }
-            sink.put(&line.unwrap_or(0).to_le_bytes());
+            writer.inline_callsite(target, module, file, line);
         }
-        Self {
-            fields: FieldsWriter { sink, fields: 0, left_out: 0, named_keys: false },
-            flags,
-            message: (0, 0),
-            spans_at: 0,
-            spans: 0,
+        writer
+    }
+
+    fn inline_callsite(&mut self, target: &str, module: Option<&str>, file: Option<&str>, line: Option<u32>) {
+        let sink = &mut self.fields.sink;
+        for text in [Some(target), module, file] {
+            let Some(text) = text else {
+                sink.put(&ABSENT.to_le_bytes());
+                continue;
+            };
+            let text = &text[..text.floor_char_boundary_at(CALLSITE_TEXT_MAX)];
+            sink.put(&(text.len() as u16).to_le_bytes());
+            sink.put(text.as_bytes());
         }
+        sink.put(&line.unwrap_or(0).to_le_bytes());
     }
 
     /// Marks a record that logchute wrote itself.
@@ -327,7 +334,7 @@ impl Writer {
     }
 
     /// The frame, complete.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn finish(mut self) -> Frame {
         let writer = &mut self.fields;
         let end = writer.sink.len();
