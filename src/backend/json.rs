@@ -36,6 +36,25 @@ pub fn object(out: &mut Vec<u8>, write: impl FnOnce(&mut Object<'_>)) {
 }
 
 /// An object under way, see [`object`].
+///
+/// # Examples
+///
+/// ```
+/// use logchute::backend::{RecordRef, Value, json};
+///
+/// /// A line for a store of one's own, all fields of the record included.
+/// fn line(body: &mut Vec<u8>, record: &RecordRef<'_>) {
+///     json::object(body, |line| {
+///         line.rfc3339("@timestamp", record.unix_nanos());
+///         line.str("message", record.message());
+///         line.fields(record.fields());
+///     });
+/// }
+///
+/// let mut body = Vec::new();
+/// json::object(&mut body, |line| line.value("ratio", Value::F64(f64::NAN)));
+/// assert_eq!(body, br#"{"ratio":"NaN"}"#);
+/// ```
 #[derive(Debug)]
 pub struct Object<'o> {
     out: &'o mut Vec<u8>,

@@ -31,6 +31,18 @@ impl std::fmt::Display for RecordId {
 }
 
 /// The value of a field, with the type that it had in the program.
+///
+/// # Examples
+///
+/// ```
+/// use logchute::backend::Value;
+///
+/// fn is_number(value: Value<'_>) -> bool {
+///     matches!(value, Value::I64(_) | Value::U64(_) | Value::I128(_) | Value::U128(_) | Value::F64(_))
+/// }
+///
+/// assert!(is_number(Value::F64(0.5)) && !is_number(Value::Str("0.5")));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Value<'a> {
