@@ -82,3 +82,28 @@ fn keys_are_found_at_the_outermost_level_only() {
         assert_eq!(has_key(members, key), has, "{key}");
     }
 }
+
+#[test]
+fn fields_do_not_overwrite_what_stands_in_the_object() {
+    use super::super::corpus::{frame, put, resource, with_batch};
+    use super::super::{Ndjson, Severity};
+
+    let frames = [frame(Severity::Info, &"m".repeat(300_000), |w| {
+        for name in ["message", "field_message", "truncated", "n", "nested"] {
+            put(w, name, Value::Str(name));
+        }
+    })];
+    let mut out = Vec::new();
+    with_batch(&Ndjson::new("http://h"), &frames, &resource(), |batch| {
+        for record in batch.records() {
+            object(&mut out, |o| {
+                o.str("message", "short");
+                o.raw("o", r#"{"nested":1}"#);
+                o.bool("n", true);
+                o.fields(record.fields());
+            });
+        }
+    });
+    let expected = r#"{"message":"short","o":{"nested":1},"n":true,"field_message_2":"message","field_message":"field_message","field_truncated":"truncated","field_n":"n","nested":"nested","truncated":true,"original_len":300000}"#;
+    assert_eq!(String::from_utf8(out).unwrap(), expected);
+}
