@@ -210,6 +210,45 @@ pub(super) fn nasty() -> Vec<Nasty> {
     all
 }
 
+/// Records whose names and texts are put together at random from pieces that mean something somewhere, and
+/// how many fields of different names each has.
+pub(super) fn random(seed: u64, records: usize) -> Vec<(Frame, usize)> {
+    const PIECES: [&str; 20] = [
+        "a",
+        "b",
+        ".",
+        "_",
+        "-",
+        "1",
+        "field_",
+        "key_",
+        "message",
+        "original_len",
+        "truncated",
+        "level",
+        "id",
+        "é",
+        "\0",
+        "\"",
+        "\n",
+        "\\",
+        "}",
+        "",
+    ];
+    let mut random = fastrand::Rng::with_seed(seed);
+    let mut record = || {
+        let mut text = |most: usize| -> String {
+            (0..random.usize(0..=most)).map(|_| PIECES[random.usize(..PIECES.len())]).collect()
+        };
+        let fields: Vec<_> = (0..12).map(|_| (text(3), text(20))).collect();
+        let message = text(20);
+        let names: std::collections::BTreeSet<_> = fields.iter().map(|(name, _)| name.clone()).collect();
+        let write = |w: &mut Writer| fields.iter().for_each(|(name, value)| put(w, name, Value::Str(value)));
+        (frame(Severity::Info, &message, write), names.len())
+    };
+    (0..records).map(|_| record()).collect()
+}
+
 pub(super) fn put(writer: &mut Writer, key: &str, value: Value<'_>) {
     let (fields, key) = (&mut writer.fields, Key::named(key));
     match value {
@@ -260,8 +299,9 @@ pub(super) fn measure(name: &str, backend: &dyn Backend) {
             })
         })
         .collect();
-    with_batch(backend, &frames, &resource(), |batch| {
-        let bytes = body(backend, &frames).len();
+    let resource = Resource::new("shop");
+    with_batch(backend, &frames, &resource, |batch| {
+        let bytes = body_of(backend, &frames, &resource).len();
         let best = |work: &mut dyn FnMut()| {
             let time = |work: &mut dyn FnMut()| {
                 let start = Instant::now();

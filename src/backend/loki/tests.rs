@@ -375,6 +375,19 @@ fn a_base_url_and_a_push_url_are_the_same() {
         ),
     ] {
         assert_eq!(Loki::new(given).url(), url);
+        let delivery = if url.contains("/vl/") { Delivery::AtLeastOnce } else { Delivery::EffectivelyOnce };
+        assert_eq!(Loki::new(given).facts().delivers(), delivery);
+    }
+}
+
+#[test]
+fn b5_no_field_is_lost_or_doubled_whatever_its_name() {
+    let (frames, counts): (Vec<_>, Vec<_>) = corpus::random(4, 1_000).into_iter().unzip();
+    for (entry, fields) in entries(&loki(), &frames).iter().zip(&counts) {
+        assert_eq!(entry.metadata.len(), 5 + fields + 2, "{:?}", entry.metadata.keys());
+    }
+    for (entry, fields) in entries(&loki().promote("a").promote("a.b"), &frames).iter().zip(counts) {
+        assert_eq!(entry.metadata.len() + entry.labels.len(), 5 + fields + 2 + 4, "{entry:?}");
     }
 }
 
