@@ -246,9 +246,20 @@ impl<'a> Fields<'a> {
         self.record
     }
 
-    /// Whether another field of the same name takes the place of this one, which is the last that `now` gave.
+    /// Whether another field takes the place of this one, which is the last that `now` gave.
+    ///
+    /// With an error go its type and its causes, which the field in its place need not have.
     #[inline(never)]
-    fn is_replaced(&self, key: &str) -> bool {
+    fn is_replaced(&mut self, key: &'a str, is_error: bool) -> bool {
+        if self.replaced_error.is_some_and(|error| is_part_of_error(error, key)) {
+            return true;
+        }
+        let replaced = self.is_replaced_by_name(key);
+        self.replaced_error = (replaced && is_error).then_some(key);
+        replaced
+    }
+
+    fn is_replaced_by_name(&self, key: &str) -> bool {
         let has = |entries: Entries<'a>| entries.take(FIELDS_MAX).any(|field| field.key == key);
         if self.spans_begun == 0 {
             return self.may_repeat && has(self.now);
@@ -271,15 +282,10 @@ impl<'a> Iterator for Fields<'a> {
             match self.now.next() {
                 Some(field) => {
                     self.left = self.left.checked_sub(1)?;
-                    if self.replaced_error.is_some_and(|error| is_part_of_error(error, field.key)) {
-                        continue;
-                    }
                     let may_be_replaced = self.may_repeat || self.spans_begun > 0;
-                    if !may_be_replaced || !self.is_replaced(field.key) {
-                        self.replaced_error = None;
+                    if !may_be_replaced || !self.is_replaced(field.key, matches!(field.value, Value::Error(_))) {
                         return Some(field);
                     }
-                    self.replaced_error = matches!(field.value, Value::Error(_)).then_some(field.key);
                 }
                 None => {
                     let (_, fields) = self.spans.next_with_fields()?;

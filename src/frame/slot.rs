@@ -4,9 +4,9 @@ use std::cell::Cell;
 
 use tracing::Metadata;
 
-use super::{HEAD, Severity};
 #[cfg(any(test, feature = "testing"))]
 use super::{Callsite, Writer};
+use super::{HEAD, Severity};
 
 /// Bytes of a frame that travel inside its queue slot; a longer frame travels in one box.
 const INLINE: usize = 231;

@@ -424,12 +424,3 @@ fn the_scheme_builds_either_encoding_and_promotes() {
     let (gzip, body) = build("loki-json");
     assert_eq!((gzip, parse_json(&body)[0].labels["user"].as_str()), (true, "u"));
 }
-
-/// Run with `cargo test --release --lib loki_speed -- --ignored --nocapture`.
-#[test]
-#[ignore = "measures"]
-fn loki_speed() {
-    corpus::measure("loki protobuf", &loki());
-    corpus::measure("loki json", &loki().encoding(Encoding::Json));
-    corpus::measure("loki protobuf, one label", &loki().promote("method"));
-}

@@ -225,13 +225,6 @@ fn cost_is_close_to_what_a_record_takes() {
     }
 }
 
-/// Run with `cargo test --release --lib ndjson_speed -- --ignored --nocapture`.
-#[test]
-#[ignore = "measures"]
-fn ndjson_speed() {
-    corpus::measure("ndjson", &ndjson());
-}
-
 #[test]
 fn spans_are_a_path_from_the_outermost() {
     let frames = [frame(Severity::Info, "m", |w| ["c\"", "b", "a"].iter().for_each(|name| w.span(name, 0, &[])))];
