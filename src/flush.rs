@@ -46,10 +46,13 @@ impl Ticket {
     pub(crate) fn complete(&self, ledger: Ledger, settled: bool) {
         let mut state = lock(&self.state);
         state.report = Some(Report::new(ledger, settled, self.begun.elapsed()));
-        if let Some(waker) = state.waker.take() {
+        let waker = state.waker.take();
+        drop(state);
+        self.done.notify_all();
+        // After the lock, as a waker may poll the task here and now.
+        if let Some(waker) = waker {
             waker.wake();
         }
-        self.done.notify_all();
     }
 
     fn wait(&self) -> Option<Report> {
@@ -103,8 +106,8 @@ pub(crate) struct Control {
 #[derive(Default)]
 struct Tickets {
     waiting: Vec<Arc<Ticket>>,
-    /// The last report: the worker has ended.
-    ended: Option<Report>,
+    /// The worker has ended; whether all was settled then.
+    ended: Option<bool>,
 }
 
 impl Control {
@@ -118,48 +121,55 @@ impl Control {
     }
 
     /// The worker has ended: nobody will complete a ticket any more.
-    pub(crate) fn end(&self, report: Report) {
+    pub(crate) fn end(&self, ledger: &Ledger, settled: bool) {
         let mut tickets = lock(&self.tickets);
         for ticket in tickets.waiting.drain(..) {
-            ticket.complete(report.ledger().clone(), report.settled());
+            ticket.complete(ledger.clone(), settled);
         }
-        tickets.ended = Some(report);
+        tickets.ended = Some(settled);
     }
 
-    fn submit(&self, queue: &Queue, limit: Duration, closing: bool) -> Result<Arc<Ticket>, Report> {
+    /// Begins a flush, to be [waited](Self::wait) for; `None` once the worker has ended.
+    pub(crate) fn submit(&self, queue: &Queue, limit: Duration, closing: bool) -> Option<Arc<Ticket>> {
         let mut tickets = lock(&self.tickets);
-        if let Some(ended) = &tickets.ended {
-            let ledger = self.books().ledger(queue);
-            return Err(Report::new(ledger, ended.settled(), Duration::ZERO));
+        if tickets.ended.is_some() {
+            return None;
         }
         let ticket = Ticket::new(limit, closing);
         tickets.waiting.push(Arc::clone(&ticket));
         drop(tickets);
         queue.wake().at_once();
-        Ok(ticket)
+        Some(ticket)
     }
 
-    fn unanswered(&self, queue: &Queue, begun: Instant) -> Report {
+    /// What can be said after the end.
+    fn ended(&self, queue: &Queue) -> Report {
+        let settled = lock(&self.tickets).ended.unwrap_or(false);
+        Report::new(self.books().ledger(queue), settled, Duration::ZERO)
+    }
+
+    fn unanswered(&self, queue: &Queue, ticket: &Ticket) -> Report {
         let ledger = self.books().ledger(queue);
         let settled = ledger.unsettled() == 0;
-        Report::new(ledger, settled, begun.elapsed())
+        Report::new(ledger, settled, ticket.begun.elapsed())
     }
 
     /// Waits until all is settled, or the limit is over. On one of our own threads it returns at once.
-    pub(crate) fn flush(&self, queue: &Queue, limit: Duration, closing: bool) -> Report {
-        let begun = Instant::now();
-        match self.submit(queue, limit, closing) {
-            Err(ended) => ended,
-            Ok(_) if mute::is_ours() => self.unanswered(queue, begun),
-            Ok(ticket) => ticket.wait().unwrap_or_else(|| self.unanswered(queue, begun)),
+    pub(crate) fn wait(&self, queue: &Queue, submitted: Option<Arc<Ticket>>) -> Report {
+        match submitted {
+            None => self.ended(queue),
+            Some(ticket) if mute::is_ours() => self.unanswered(queue, &ticket),
+            Some(ticket) => ticket.wait().unwrap_or_else(|| self.unanswered(queue, &ticket)),
         }
     }
 
     /// The same for tasks of any runtime: the worker keeps the deadline.
     pub(crate) async fn flush_async(&self, queue: &Queue, limit: Duration) -> Report {
         match self.submit(queue, limit, false) {
-            Err(ended) => ended,
-            Ok(ticket) => {
+            None => self.ended(queue),
+            // The worker, which would complete it, is what polls here.
+            Some(ticket) if mute::is_ours() => self.unanswered(queue, &ticket),
+            Some(ticket) => {
                 poll_fn(|context| {
                     let mut state = lock(&ticket.state);
                     match state.report.take() {

@@ -25,7 +25,7 @@ use crate::flush::{Control, Ticket};
 use crate::frame::{Frame, RecordId, RecordRef, Severity, panic_message};
 use crate::health::WorkerState;
 use crate::lane::{Lane, Outcome, Sending};
-use crate::ledger::{Reason, Report};
+use crate::ledger::{Ledger, Reason};
 use crate::mute;
 use crate::tee::WorkerTee;
 use crate::voice::{Topic, Voice};
@@ -232,10 +232,10 @@ impl Worker {
             let wanted = |filter: &tracing_subscriber::filter::Targets| {
                 agree || filter.would_enable(record.target(), &severity.level())
             };
-            if let (Some(tee), Some(filter)) = (&mut self.tee, &filters.tee) {
-                if wanted(filter) {
-                    tee.take(&record);
-                }
+            if let (Some(tee), Some(filter)) = (&mut self.tee, &filters.tee)
+                && wanted(filter)
+            {
+                tee.take(&record);
             }
             for (index, lane) in self.lanes.iter_mut().enumerate() {
                 self.in_hand = Some((severity, index));
@@ -333,9 +333,9 @@ impl Worker {
         self.publish(WorkerState::Stopped);
         let ledger = self.control.books().ledger(&self.intake.queue);
         if ledger.lost() > 0 {
-            self.voice.always(&format!("at the end records were lost: {}", ledger.to_string().replace('\n', "; ")));
+            self.voice.always(&totals(&ledger));
         }
-        self.control.end(Report::new(ledger.clone(), settled, Duration::ZERO));
+        self.control.end(&ledger, settled);
         for flush in self.flushes.drain(..) {
             flush.ticket.complete(ledger.clone(), settled);
         }
@@ -363,6 +363,16 @@ impl Worker {
             lane.publish_health(health);
         }
     }
+}
+
+/// What was lost, what to change, and the whole ledger, in one line.
+fn totals(ledger: &Ledger) -> String {
+    let lost_by = |reason: Reason| {
+        ledger.dropped.of(reason) + ledger.destinations.iter().map(|to| to.dropped.of(reason)).sum::<u64>()
+    };
+    let remedies: Vec<_> = Reason::ALL.into_iter().filter(|&reason| lost_by(reason) > 0).map(Reason::remedy).collect();
+    let remedies = if remedies.is_empty() { String::new() } else { format!(" ({})", remedies.join("; ")) };
+    format!("at the end {} records were lost{remedies}: {}", ledger.lost(), ledger.to_string().replace('\n', "; "))
 }
 
 fn runtime() -> io::Result<runtime::Runtime> {

@@ -59,7 +59,7 @@ pub(super) fn with_batch<R>(
 
 fn stored(backend: &dyn Backend, frames: &[Frame]) -> Stored {
     let now = Instant::now();
-    let limits = Limits { cost: usize::MAX, records: usize::MAX, linger: Duration::ZERO };
+    let limits = Limits { cost: usize::MAX, records: usize::MAX, bytes: usize::MAX, linger: Duration::ZERO };
     let mut batcher = Batcher::new(limits);
     for (frame, sequence) in frames.iter().zip(1_u64..) {
         let id = RecordId { incarnation: INCARNATION, sequence };

@@ -266,7 +266,7 @@ pub(super) fn value(out: &mut Vec<u8>, value: Value<'_>) {
         Value::F64(value) if value.is_finite() => {
             out.extend_from_slice(zmij::Buffer::new().format_finite(value).as_bytes());
         }
-        Value::Json(json) if json.is_empty() => out.extend_from_slice(b"null"),
+        Value::Json("") => out.extend_from_slice(b"null"),
         Value::Json(json) => {
             let start = out.len();
             out.extend_from_slice(json.as_bytes());

@@ -15,8 +15,10 @@ pub(crate) struct Scheme {
     pub(crate) tenant_variables: &'static [&'static str],
     /// Builds it from the name that was used, the `http` or `https` URL, and the names of fields that
     /// `LOGCHUTE_LABELS` promotes to labels.
-    pub(crate) build: fn(name: &str, url: &str, promoted: &[String]) -> Result<Box<dyn Backend>, Error>,
+    pub(crate) build: Build,
 }
+
+type Build = fn(name: &str, url: &str, promoted: &[String]) -> Result<Box<dyn Backend>, Error>;
 
 /// All backends.
 pub(crate) const SCHEMES: &[&Scheme] = &[&loki::SCHEME, &ndjson::SCHEME];

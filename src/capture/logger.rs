@@ -107,6 +107,11 @@ impl<'v> VisitValue<'v> for OneValue<'_, '_, '_> {
         Ok(())
     }
 
+    // What comes from the macros is borrowed, and not passed on to `visit_error`.
+    fn visit_borrowed_error(&mut self, value: &'v (dyn std::error::Error + 'static)) -> Result<(), Error> {
+        self.visit_error(value)
+    }
+
     fn visit_null(&mut self) -> Result<(), Error> {
         self.fields.json(Key::named(self.name), "null");
         Ok(())

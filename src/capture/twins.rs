@@ -19,14 +19,14 @@ fn place(file: Option<&str>, line: Option<u32>) -> Option<(usize, u32)> {
 
 /// Remembers a callsite that the layer admits; once for each callsite and change of a filter.
 pub(super) fn remember(callsite: &Metadata<'_>) {
-    if let Some(place) = place(callsite.file(), callsite.line()) {
-        if !ADMITTED.load().contains(&place) {
-            ADMITTED.rcu(|places| {
-                let mut places = Places::clone(places);
-                places.insert(place);
-                Arc::new(places)
-            });
-        }
+    if let Some(place) = place(callsite.file(), callsite.line())
+        && !ADMITTED.load().contains(&place)
+    {
+        ADMITTED.rcu(|places| {
+            let mut places = Places::clone(places);
+            places.insert(place);
+            Arc::new(places)
+        });
     }
 }
 

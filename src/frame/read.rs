@@ -197,7 +197,15 @@ impl<'a> RecordRef<'a> {
     pub fn fields(&self) -> Fields<'a> {
         let own = self.own_entries();
         let may_repeat = self.byte(9) & FLAG_NAMED_KEYS != 0 || self.callsite.is_some_and(repeats_a_name);
-        Fields { record: *self, now: own, spans: self.spans(), spans_begun: 0, left: FIELDS_MAX, may_repeat }
+        Fields {
+            record: *self,
+            now: own,
+            spans: self.spans(),
+            spans_begun: 0,
+            left: FIELDS_MAX,
+            may_repeat,
+            replaced_error: None,
+        }
     }
 
     /// Calls `each` with the name and the value of every field, those included whose place another one
@@ -466,14 +474,26 @@ pub(super) fn fields_prefix(fields: &[u8], most: usize, room: usize) -> (usize, 
     (count, &fields[..end])
 }
 
+/// Whether the field of that key, which stands behind an error, tells that error's type or causes.
+fn is_part_of_error(error: &str, key: &str) -> bool {
+    matches!(key.strip_prefix(error), Some(".type" | ".chain"))
+}
+
 /// The fields of `old` whose keys do not occur in `new`: their number and their bytes.
+///
+/// With an error go its type and its causes, which the error in its place need not have.
 pub(crate) fn fields_without(old: &[u8], new: &[u8]) -> (usize, Vec<u8>) {
     let mut kept = Vec::with_capacity(old.len() + new.len());
     let (mut count, mut start) = (0, 0);
+    let mut replaced_error = None;
     let mut entries = Entries::of_span(old);
     while let Some(field) = entries.next() {
         let end = entries.reader.at;
-        if !Entries::of_span(new).any(|other| other.key == field.key) {
+        if replaced_error.is_some_and(|error| is_part_of_error(error, field.key)) {
+        } else if Entries::of_span(new).any(|other| other.key == field.key) {
+            replaced_error = matches!(field.value, Value::Error(_)).then_some(field.key);
+        } else {
+            replaced_error = None;
             kept.extend_from_slice(&old[start..end]);
             count += 1;
         }
@@ -521,6 +541,8 @@ pub struct Fields<'a> {
     /// As in [`Spans`].
     left: usize,
     may_repeat: bool,
+    /// The error that was just left out because another field takes its place.
+    replaced_error: Option<&'a str>,
 }
 
 impl<'a> Fields<'a> {
@@ -555,15 +577,21 @@ impl<'a> Iterator for Fields<'a> {
             match self.now.next() {
                 Some(field) => {
                     self.left = self.left.checked_sub(1)?;
+                    if self.replaced_error.is_some_and(|error| is_part_of_error(error, field.key)) {
+                        continue;
+                    }
                     let may_be_replaced = self.may_repeat || self.spans_begun > 0;
                     if !may_be_replaced || !self.is_replaced(field.key) {
+                        self.replaced_error = None;
                         return Some(field);
                     }
+                    self.replaced_error = matches!(field.value, Value::Error(_)).then_some(field.key);
                 }
                 None => {
                     let (_, fields) = self.spans.next_with_fields()?;
                     self.now = Entries::of_span(fields);
                     self.spans_begun += 1;
+                    self.replaced_error = None;
                 }
             }
         }

@@ -43,7 +43,7 @@ impl Frame {
     }
 
     /// A frame of these fields, for tests.
-    #[cfg(test)]
+    #[cfg(any(test, feature = "testing"))]
     pub(crate) fn of(
         callsite: Callsite<'_>,
         severity: Severity,
@@ -102,11 +102,10 @@ pub(crate) fn note_json(len: usize) {
 /// Where encoded bytes go.
 pub(crate) trait Sink {
     fn put(&mut self, bytes: &[u8]);
-    /// Puts both, at the cost of one.
-    #[inline]
-    fn put_two<const N: usize>(&mut self, head: [u8; N], bytes: &[u8]) {
-        self.put(&head);
-        self.put(bytes);
+    /// Puts both where that is cheap, or nothing.
+    #[inline(always)]
+    fn try_put<const N: usize>(&mut self, _head: [u8; N], _bytes: &[u8]) -> bool {
+        false
     }
     fn len(&self) -> usize;
     fn bytes(&self) -> &[u8];
@@ -182,19 +181,18 @@ impl Sink for Slot<'_> {
         self.len = end;
     }
 
-    #[inline]
-    fn put_two<const N: usize>(&mut self, head: [u8; N], bytes: &[u8]) {
+    /// As long as it fits the slot, of which no limit of a frame is anywhere near.
+    #[inline(always)]
+    fn try_put<const N: usize>(&mut self, head: [u8; N], bytes: &[u8]) -> bool {
         let end = self.len + N + bytes.len();
         match self.frame.inline.get_mut(self.len..end).and_then(|room| room.split_first_chunk_mut::<N>()) {
             Some((first, rest)) if end <= self.limit => {
                 *first = head;
                 rest.copy_from_slice(bytes);
                 self.len = end;
+                true
             }
-            _ => {
-                self.put(&head);
-                self.put(bytes);
-            }
+            _ => false,
         }
     }
 
@@ -273,15 +271,23 @@ impl<S: Sink> FieldsWriter<S> {
     }
 
     /// Writes a field of fixed length: `whole` is the index, the tag and the value.
-    #[inline]
+    #[inline(always)]
     fn fixed<const N: usize>(&mut self, key: Key<'_>, mut whole: [u8; N]) {
-        if !self.begin(N) {
-        } else if let Some(index) = key.index {
+        if let Some(index) = key.index {
             whole[0] = index;
-            self.sink.put(&whole);
-        } else {
-            self.named_key(key.name);
-            self.sink.put(&whole[1..]);
+            if self.fields < FIELDS_MAX && self.sink.try_put(whole, &[]) {
+                self.fields += 1;
+                return;
+            }
+        }
+        self.fixed_anywhere(key, &whole[1..]);
+    }
+
+    #[inline(never)]
+    fn fixed_anywhere(&mut self, key: Key<'_>, tagged: &[u8]) {
+        if self.begin(tagged.len()) {
+            self.key(key);
+            self.sink.put(tagged);
         }
     }
 
@@ -353,22 +359,22 @@ impl<S: Sink> FieldsWriter<S> {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn str(&mut self, key: Key<'_>, value: &str) {
-        if value.len() > 4096 {
-            self.text(key, tag::STR, |out| out.write_str(value));
-        } else if self.begin(value.len()) {
-            let len = (value.len() as u32).to_le_bytes();
-            let mut head = [0, tag::STR, len[0], len[1], len[2], len[3]];
-            if let Some(index) = key.index {
-                head[0] = index;
-                self.sink.put_two(head, value.as_bytes());
-            } else {
-                self.named_key(key.name);
-                let [_, head @ ..] = head;
-                self.sink.put_two::<5>(head, value.as_bytes());
+        if let Some(index) = key.index {
+            let [a, b, c, d] = (value.len() as u32).to_le_bytes();
+            let head = [index, tag::STR, a, b, c, d];
+            if self.fields < FIELDS_MAX && self.sink.try_put(head, value.as_bytes()) {
+                self.fields += 1;
+                return;
             }
         }
+        self.str_anywhere(key, value);
+    }
+
+    #[inline(never)]
+    fn str_anywhere(&mut self, key: Key<'_>, value: &str) {
+        self.text(key, tag::STR, |out| out.write_str(value));
     }
 
     /// Formats a value in place. A formatter that panics leaves `<panicked: MESSAGE>`.

@@ -124,10 +124,11 @@ impl Job {
     pub(super) fn settle_next(&mut self, fine: bool) {
         let Some(done) = self.steps.pop() else { return };
         self.taken |= fine;
-        if fine && done.is_first_half {
-            if let Some(other) = self.steps.last_mut() {
-                other.known_bad = true;
-            }
+        if fine
+            && done.is_first_half
+            && let Some(other) = self.steps.last_mut()
+        {
+            other.known_bad = true;
         }
         self.halve_known();
     }

@@ -103,6 +103,8 @@ impl Lane {
             // A batch must be a small part of the backlog, or dropping the oldest would drop nearly all.
             cost: parts.batch_bytes.min(facts.most_bytes()).min(parts.backlog_bytes / 4),
             records: facts.most_records(),
+            // The backend may count in other units than bytes. What is reserved ahead takes up to three times as much.
+            bytes: (parts.backlog_bytes / 8).min(u32::MAX as usize),
             linger: parts.linger,
         };
         Self {
@@ -294,14 +296,18 @@ impl Lane {
                 job.settle_next(true);
             }
             Verdict::Retry { after } => self.again(job, after, self.told(reply), now),
-            Verdict::Items { mut retry, rejected } => {
+            Verdict::Items { mut retry, mut rejected } => {
+                // The store wrote these places: it may name one twice, or one that was never sent.
+                rejected.sort_by_key(|(at, _)| *at);
+                rejected.dedup_by_key(|(at, _)| *at);
+                rejected.retain(|(at, _)| *at < count);
                 retry.sort_unstable();
                 retry.dedup();
                 retry.retain(|&at| at < count && !rejected.iter().any(|(other, _)| *other == at));
                 for (_, reason) in &rejected {
                     self.reject(1, reason, now);
                 }
-                self.counts.delivered += count.saturating_sub(retry.len() + rejected.len()) as u64;
+                self.counts.delivered += (count - retry.len() - rejected.len()) as u64;
                 job.keep_of_next(&retry);
                 if retry.is_empty() {
                     self.well();
@@ -368,8 +374,9 @@ impl Lane {
     }
 
     fn well(&mut self) {
-        self.held = false;
-        if self.pace.succeeded() && self.last_failure.take().is_some() {
+        let is_news = self.pace.succeeded();
+        self.held &= !self.pace.is_well();
+        if is_news && self.last_failure.take().is_some() {
             let (name, owed) = (&self.parts.name, self.owed());
             let text = || format!("{name} takes records again; {owed} are owed to it");
             self.parts.voice.recovered(Topic::at("failed", self.parts.index), text);
@@ -471,10 +478,12 @@ impl Lane {
     /// Whether the lane can take more without giving anything up: while this is false and the queue blocks when
     /// full, the worker leaves records there.
     pub(crate) fn has_room(&mut self) -> bool {
-        if self.pace.is_well() {
-            return self.backlog.waiting_bytes() < IN_FLIGHT_BYTES / 2;
+        if self.pace.is_well() && self.backlog.waiting_bytes() >= IN_FLIGHT_BYTES / 2 {
+            return false;
         }
-        let largest = crate::frame::FRAME_MAX.min(self.parts.backlog_bytes / 4);
+        // How large the next record is cannot be seen before it is taken. With a backlog of less than two of the
+        // largest ones, room is kept for one of half of it.
+        let largest = crate::frame::FRAME_MAX.min(self.parts.backlog_bytes / 2);
         self.backlog.set_other_bytes(self.flights_held + self.batcher.open().map_or(0, Stored::held_bytes));
         self.backlog.held_bytes() + largest <= self.parts.backlog_bytes
     }

@@ -10,7 +10,7 @@ use crate::ledger::{Ledger, Losses, Reason};
 use crate::resource::Resource;
 
 pub(crate) struct Direct {
-    tee: Option<Tee>,
+    to: To,
     resource: Arc<Resource>,
     incarnation: u128,
     sequence: AtomicU64,
@@ -18,10 +18,28 @@ pub(crate) struct Direct {
     closed: AtomicBool,
 }
 
+enum To {
+    Nowhere,
+    Tee(Tee),
+    /// A test, instead of the process's streams.
+    #[cfg(feature = "testing")]
+    Test(Box<dyn Fn(&RecordRef<'_>) + Send + Sync>),
+}
+
 impl Direct {
     pub(crate) fn new(to: Option<TeeTo>, resource: Arc<Resource>, incarnation: u128) -> Self {
+        Self::with(to.map_or(To::Nowhere, |to| To::Tee(Tee::new(to))), resource, incarnation)
+    }
+
+    /// Hands each record to a test, on the thread that made it.
+    #[cfg(feature = "testing")]
+    pub(crate) fn to_test(take: impl Fn(&RecordRef<'_>) + Send + Sync + 'static) -> Self {
+        Self::with(To::Test(Box::new(take)), Arc::new(Resource::new("")), 0)
+    }
+
+    fn with(to: To, resource: Arc<Resource>, incarnation: u128) -> Self {
         Self {
-            tee: to.map(Tee::new),
+            to,
             resource,
             incarnation,
             sequence: AtomicU64::new(0),
@@ -35,13 +53,26 @@ impl Direct {
         if self.closed.load(Ordering::Acquire) {
             return Err(Reason::Shutdown);
         }
-        let Some(tee) = &self.tee else { return Ok(()) };
+        if matches!(self.to, To::Nowhere) {
+            return Ok(());
+        }
         let sequence = self.sequence.fetch_add(1, Ordering::Relaxed);
         let id = RecordId { incarnation: self.incarnation, sequence };
         let record = RecordRef::new(frame.callsite(), frame.bytes(), frame.nanos(), id);
-        let mut line = Vec::with_capacity(256);
-        tee.format(&mut line, &record, &self.resource);
-        match catch_unwind(AssertUnwindSafe(|| tee.write(&line))) {
+        let write = || match &self.to {
+            To::Nowhere => Ok(()),
+            To::Tee(tee) => {
+                let mut line = Vec::with_capacity(256);
+                tee.format(&mut line, &record, &self.resource);
+                tee.write(&line)
+            }
+            #[cfg(feature = "testing")]
+            To::Test(take) => {
+                take(&record);
+                Ok(())
+            }
+        };
+        match catch_unwind(AssertUnwindSafe(write)) {
             Ok(Ok(())) => {
                 self.written.fetch_add(1, Ordering::Relaxed);
                 Ok(())

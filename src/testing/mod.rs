@@ -1,4 +1,6 @@
-//! For tests: a store that runs inside the test and does what the test says.
+//! For tests: what a piece of code logs, and a store that runs inside the test and does what the test says.
+//!
+//! [`capture`] keeps what this thread logs while it is alive, with nothing to install and no network.
 //!
 //! [`Store`] listens on loopback, answers from a script (each status, silence, resets, garbage, nothing
 //! at all) and keeps what it received. It shares no code with the backends, so that what one of them
@@ -6,6 +8,8 @@
 //!
 //! It is enabled by the feature `testing`, meant for a `[dev-dependencies]` line.
 
+mod capture;
 mod store;
 
+pub use capture::{Attached, Capture, CaptureHandle, capture};
 pub use store::{Answer, Gate, Received, Request, Store};

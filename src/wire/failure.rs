@@ -101,7 +101,7 @@ pub(super) fn of(error: &reqwest::Error, place: Place<'_>) -> Failure {
         return failure(FailureKind::Tls, tls(cause, url));
     }
     let said = |what: &str| chain.iter().any(|cause| cause.to_string().starts_with(what));
-    let kind = chain.iter().filter_map(|cause| cause.downcast_ref::<io::Error>()).map(io::Error::kind).last();
+    let kind = chain.iter().filter_map(|cause| cause.downcast_ref::<io::Error>()).map(io::Error::kind).next_back();
     if said("tunnel error") {
         let text =
             format!("the proxy refused the way to {url} ({last}); check HTTPS_PROXY, or name the host in NO_PROXY");

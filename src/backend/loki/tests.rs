@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use prost::Message;
 
 use super::super::corpus::{self, TIME, body, body_of, frame, nasty, ordinary, put, resource, with_batch};
-use super::super::{Severity, Value};
+use super::super::{Resource, Severity, Value};
 use super::*;
 use crate::frame::Frame;
 
@@ -193,8 +193,6 @@ fn entries(backend: &Loki, frames: &[Frame]) -> Vec<Entry> {
     entries_of(backend, frames, &resource())
 }
 
-use super::super::Resource;
-
 #[test]
 fn the_bodies_are_the_golden_ones() {
     corpus::golden("loki.json", &body(&loki().encoding(Encoding::Json), &ordinary()));
@@ -378,6 +376,12 @@ fn a_base_url_and_a_push_url_are_the_same() {
     ] {
         assert_eq!(Loki::new(given).url(), url);
     }
+}
+
+#[test]
+fn it_conforms() {
+    super::super::conformance::conformance(&loki());
+    super::super::conformance::conformance(&loki().encoding(Encoding::Json).promote("k"));
 }
 
 #[test]

@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 
 use super::super::corpus::{self, body, body_of, frame, nasty, ordinary, put, resource, with_batch};
 use super::*;
-use crate::frame::{Frame, Key, Severity};
+use crate::frame::{Frame, Severity};
 
 /// The members of an object as they stand in the text; two equal keys are an error.
 struct Members(BTreeMap<String, Box<RawValue>>);
@@ -182,6 +182,23 @@ fn victorialogs_is_told_which_field_is_which() {
 }
 
 #[test]
+fn n1_the_status_decides_but_for_a_wrong_path_or_tenant_of_victorialogs() {
+    let judge = |status, body: &str| ndjson().judge(&Reply::new(status, body));
+    assert_eq!(judge(200, ""), Verdict::Ack);
+    assert_eq!(judge(429, ""), Verdict::Retry { after: None });
+    assert_eq!(judge(413, ""), Verdict::Split);
+    assert!(matches!(judge(400, "cannot parse JSON: unexpected char"), Verdict::Reject(_)));
+    assert!(matches!(judge(400, "cannot parse \"name\" as uint32: strconv.ParseUint"), Verdict::Hold(_)));
+    assert!(matches!(judge(400, "unsupported path requested: \"/insert/x\""), Verdict::Hold(_)));
+}
+
+#[test]
+fn it_conforms() {
+    super::super::conformance::conformance(&ndjson());
+    super::super::conformance::conformance(&Ndjson::new("http://h/insert/jsonline"));
+}
+
+#[test]
 fn cost_is_close_to_what_a_record_takes() {
     let backend = ndjson();
     body(&backend, &ordinary());
@@ -207,5 +224,4 @@ fn ndjson_speed() {
 fn spans_are_a_path_from_the_outermost() {
     let frames = [frame(Severity::Info, "m", |w| ["c\"", "b", "a"].iter().for_each(|name| w.span(name, 0, &[])))];
     assert_eq!(lines(&body(&ndjson(), &frames))[0].text("span").unwrap(), "a:b:c\"");
-    let _ = Key::named("");
 }
