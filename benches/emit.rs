@@ -26,10 +26,10 @@ use std::time::Duration;
 
 use logchute::backend::{Backend, Batch, Facts, Ndjson, Payload};
 use logchute::{Builder, Destination, Guard};
+use support::OtherProcess;
 use support::alloc::Counting;
 use support::floors::{Nothing, Text};
 use support::turns::{Figures, race, take_turns};
-use support::{OtherProcess, event};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::registry;
 
