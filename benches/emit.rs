@@ -1,139 +1,268 @@
-//! What a record costs the thread that logs it, beside two floors: a layer that does nothing, and one that visits the
-//! fields and formats them as text, as any logger to a file must.
+//! What a record costs the thread that logs it, beside floors: a layer that does nothing, and one that visits the
+//! fields and formats them as text, as any logger to a file must; for the `log` path, the same as a `log::Log`.
 //!
-//! `cargo bench --bench emit`
+//! ```sh
+//! cargo bench --bench emit                # ROUNDS=2000 for steadier tails; default 500
+//! benches/instructions.sh                 # instructions for one call, by callgrind, which noise does not touch
+//! ```
+//!
+//! Each case runs in a process of its own, where its subscriber is the global one. The cases take turns, a burst of
+//! 64 calls that are timed singly and one of 256 that are timed together; bursts never fill a queue. `p50 p99 p999` are
+//! single calls less the cost of reading the clock; `mean` is the median of the bursts that are timed together, and what
+//! the ratios are made of; allocations are those of the calling thread.
+//!
+//! Last numbers:
+//! <!-- emit -->
+//! not yet measured on a quiet machine
+//! <!-- /emit -->
 
 mod support;
 
 use std::fmt::Write as _;
 use std::hint::black_box;
-use std::time::{Duration, Instant};
+use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
-use logchute::Builder;
-use logchute::backend::Ndjson;
-use tracing::field::{Field, Visit};
-use tracing::{Event, Subscriber};
-use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
+use logchute::backend::{Backend, Batch, Facts, Ndjson, Payload};
+use logchute::{Builder, Destination, Guard};
+use support::OtherProcess;
+use support::alloc::Counting;
+use support::floors::{Nothing, Text};
+use support::turns::{Figures, race, take_turns};
+use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::registry;
 
-struct Nothing;
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
 
-impl<S: Subscriber> Layer<S> for Nothing {}
-
-/// Formats into a buffer that it keeps: what is left when everything but visiting and formatting is taken away.
-struct Text(std::sync::Mutex<String>);
-
-struct TextVisitor<'a>(&'a mut String);
-
-impl Visit for TextVisitor<'_> {
-    fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
-        let _ = write!(self.0, " {}={value:?}", field.name());
-    }
+/// Whom the calls are made to.
+#[derive(Clone, Copy, PartialEq)]
+enum To {
+    Nobody,
+    Nothing,
+    Text,
+    LogText,
+    Logchute,
+    /// The worker stands still and the queue is full, so each record is dropped.
+    Stalled,
 }
 
-impl<S: Subscriber> Layer<S> for Text {
-    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
-        let mut text = self.0.lock().unwrap();
-        text.clear();
-        let metadata = event.metadata();
-        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
-        let _ = write!(text, "{}.{:09} {} {}", now.as_secs(), now.subsec_nanos(), metadata.level(), metadata.target());
-        event.record(&mut TextVisitor(&mut text));
-        black_box(text.as_str());
-    }
+struct Case {
+    /// As `COUNT` takes it.
+    name: &'static str,
+    shown: &'static str,
+    to: To,
+    call: fn(u64),
+    /// The name of `call`, for callgrind.
+    function: &'static str,
+    spans: usize,
+    threads: usize,
+    /// The case that the ratio is to.
+    floor: &'static str,
+}
+
+macro_rules! cases {
+    ($($name:literal $shown:literal: $to:ident $call:path, $spans:literal, $threads:literal, $floor:literal;)*) => {
+        [$(Case {
+            name: $name,
+            shown: $shown,
+            to: To::$to,
+            call: $call,
+            function: stringify!($call),
+            spans: $spans,
+            threads: $threads,
+            floor: $floor,
+        }),*]
+    };
+}
+
+// name, what is shown, whom the calls are made to, the call, open spans, threads, floor
+const CASES: [Case; 17] = cases! {
+    "clock"      "the clock, subtracted from p50 to p999": Nobody empty, 0, 1, "";
+    "nothing"    "floor: a layer that does nothing": Nothing support::event, 0, 1, "text";
+    "text"       "floor: formatting as text": Text support::event, 0, 1, "text";
+    "logs"       "message and four fields": Logchute support::event, 0, 1, "text";
+    "span"       "… in a span of two fields": Logchute support::event, 1, 1, "text";
+    "five"       "… in five nested spans, six fields": Logchute support::event, 5, 1, "text";
+    "long"       "… and 400 bytes more: a boxed frame": Logchute long, 0, 1, "text-long";
+    "text-long"  "floor: formatting the same as text": Text long, 0, 1, "text-long";
+    "disabled"   "disabled: DEBUG, filter INFO": Logchute disabled, 0, 1, "text";
+    "full"       "full queue: dropped and counted": Stalled support::event, 0, 1, "text";
+    "two"        "2 threads": Logchute support::event, 0, 2, "text";
+    "four"       "4 threads": Logchute support::event, 0, 4, "text";
+    "text-four"  "floor: formatting as text, 4 threads": Text support::event, 0, 4, "text";
+    "log-text"   "floor: `log`, formatting as text": LogText log_plain, 0, 1, "log-text";
+    "log"        "`log`, a message with one argument": Logchute log_plain, 0, 1, "log-text";
+    "log-kv-text" "floor: `log`, four key-values as text": LogText log_kv, 0, 1, "log-kv-text";
+    "log-kv"     "`log`, a message and four key-values": Logchute log_kv, 0, 1, "log-kv-text";
+};
+
+#[inline(never)]
+fn empty(i: u64) {
+    black_box(i);
 }
 
 #[inline(never)]
-fn event(i: u64) {
-    tracing::info!(user_id = i, latency_ms = 12.7, path = "/api/v1/items", method = "GET", "request completed");
+fn long(i: u64) {
+    const TEXT: &str = concat!(
+        "a hundred bytes of text, as a path with its query or the first line of a message that quotes some other ",
+        "a hundred bytes of text, as a path with its query or the first line of a message that quotes some other ",
+        "a hundred bytes of text, as a path with its query or the first line of a message that quotes some other ",
+        "a hundred bytes of text, as a path with its query or the first line of a message that quotes some oth",
+    );
+    tracing::info!(user_id = i, latency_ms = 12.7, path = TEXT, method = "GET", "request completed");
 }
 
-/// Nanoseconds of single calls, in bursts of 64 with a pause in which the worker empties the queue.
-fn bursts(rounds: usize, mut call: impl FnMut(u64)) -> Vec<u64> {
-    let mut times = Vec::with_capacity(rounds * 64);
-    for round in 0..rounds {
-        for i in 0..64 {
-            let begun = Instant::now();
-            call((round * 64 + i) as u64);
-            times.push(begun.elapsed().as_nanos() as u64);
-        }
-        std::thread::sleep(Duration::from_millis(1));
+#[inline(never)]
+fn disabled(i: u64) {
+    tracing::debug!(user_id = i, latency_ms = 12.7, path = "/api/v1/items", method = "GET", "request completed");
+}
+
+#[inline(never)]
+fn log_plain(i: u64) {
+    log::info!("request of user {i} completed");
+}
+
+#[inline(never)]
+fn log_kv(i: u64) {
+    log::info!(user_id = i, latency_ms = 12.7, path = "/api/v1/items", method = "GET"; "request completed");
+}
+
+/// The text floor as a logger.
+struct LogText(Text);
+
+impl log::Log for LogText {
+    fn enabled(&self, _: &log::Metadata<'_>) -> bool {
+        true
     }
-    times.sort_unstable();
-    times
-}
 
-fn quantiles(times: &[u64], timer: u64) -> [u64; 3] {
-    [0.5, 0.99, 0.999].map(|q| times[((times.len() - 1) as f64 * q) as usize].saturating_sub(timer))
-}
-
-/// Mean over a burst that is timed as a whole, best of all bursts: what is left when the machine is quiet.
-fn best_mean(rounds: usize, mut call: impl FnMut(u64)) -> f64 {
-    (0..rounds)
-        .map(|round| {
-            let begun = Instant::now();
-            for i in 0..256 {
-                call((round * 256 + i) as u64);
+    fn log(&self, record: &log::Record<'_>) {
+        struct Pairs<'a>(&'a mut String);
+        impl<'kvs> log::kv::VisitSource<'kvs> for Pairs<'_> {
+            fn visit_pair(
+                &mut self,
+                key: log::kv::Key<'kvs>,
+                value: log::kv::Value<'kvs>,
+            ) -> Result<(), log::kv::Error> {
+                let _ = write!(self.0, " {key}={value}");
+                Ok(())
             }
-            let mean = begun.elapsed().as_nanos() as f64 / 256.0;
-            std::thread::sleep(Duration::from_millis(1));
-            mean
-        })
-        .fold(f64::MAX, f64::min)
+        }
+        self.0.format(record.level(), record.target(), |text| {
+            let _ = write!(text, " {}", record.args());
+            let _ = record.key_values().visit(&mut Pairs(text));
+        });
+    }
+
+    fn flush(&self) {}
 }
 
-/// A thousand calls of [`event`] in one layer, for `valgrind --tool=callgrind --toggle-collect='*event*'`.
+/// Its first batch never comes to be encoded, while the other end of the channel lives.
+struct Stall(Ndjson, Mutex<Receiver<()>>);
+
+impl Backend for Stall {
+    fn facts(&self) -> Facts {
+        self.0.facts()
+    }
+
+    fn url(&self) -> &str {
+        self.0.url()
+    }
+
+    fn encode(&self, batch: &Batch<'_>) -> Payload {
+        let _ = self.1.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        self.0.encode(batch)
+    }
+}
+
+fn logchute(to: impl Into<Destination>) -> Guard {
+    // What is lost at the end of a case is no news, and its lines would tear the table.
+    let logs = Builder::new().send_to(to).shutdown_limit(Duration::ZERO).on_diagnostic(|_| {}).start().unwrap();
+    logs.install(registry()).unwrap();
+    logs
+}
+
+/// Runs one case in this process: `run` makes the calls.
+fn with(case: &Case, run: impl FnOnce(fn(u64))) {
+    let url = std::env::var(support::URL).unwrap_or_else(|_| "http://127.0.0.1:9".into());
+    let (stalled, stall) = channel();
+    let logs = match case.to {
+        To::Nobody => None,
+        To::Nothing => {
+            tracing::subscriber::set_global_default(registry().with(Nothing)).unwrap();
+            None
+        }
+        To::Text => {
+            tracing::subscriber::set_global_default(registry().with(Text::default())).unwrap();
+            None
+        }
+        To::LogText => {
+            log::set_boxed_logger(Box::new(LogText(Text::default()))).unwrap();
+            log::set_max_level(log::LevelFilter::Info);
+            None
+        }
+        To::Logchute => Some(logchute(Ndjson::new(url))),
+        To::Stalled => Some(logchute(Stall(Ndjson::new(url), Mutex::new(stall)))),
+    };
+    if case.to == To::Stalled {
+        while logs.as_ref().unwrap().ledger().dropped.total() < 1000 {
+            // Not `event`, which callgrind counts.
+            log_plain(0);
+        }
+    }
+    let spans = [
+        || tracing::info_span!("request", request_id = 7, tenant = "acme"),
+        || tracing::info_span!("authorise", role = "admin"),
+        || tracing::info_span!("handler", name = "list_items"),
+        || tracing::info_span!("query", table = "items"),
+        || tracing::info_span!("row", number = 12),
+    ];
+    let entered: Vec<_> = spans.iter().take(case.spans).map(|span| span().entered()).collect();
+    run(case.call);
+    drop(entered);
+    drop(stalled);
+    if let Some(logs) = logs {
+        let lost = logs.ledger().dropped.total() > 0;
+        assert_eq!(lost, case.to == To::Stalled, "{}: {}", case.name, logs.ledger());
+        let _ = logs.shutdown(Duration::ZERO);
+    }
+}
+
+/// For `instructions.sh`: a thousand calls, or the names of all cases and of the functions that callgrind is to watch.
 fn count(what: &str) {
-    let calls = || (0..1000).for_each(event);
-    let logs = Builder::new().send_to(Ndjson::new("http://127.0.0.1:9/")).start().unwrap();
-    match what {
-        "nothing" => tracing::subscriber::set_global_default(registry().with(Nothing)).unwrap(),
-        "text" => tracing::subscriber::set_global_default(registry().with(Text(std::sync::Mutex::default()))).unwrap(),
-        _ => tracing::subscriber::set_global_default(registry().with(logs.layer())).unwrap(),
+    match CASES.iter().find(|case| case.name == what) {
+        Some(case) => with(case, |call| (0..1000).for_each(call)),
+        None => {
+            for case in CASES.iter().filter(|case| case.threads == 1 && case.to != To::Nobody) {
+                let function = case.function.rsplit(':').next().unwrap();
+                println!("{}\t{function}\t{}", case.name, case.shown);
+            }
+        }
     }
-    if what == "span" {
-        tracing::info_span!("request", request_id = 7, tenant = "acme").in_scope(calls);
-    } else {
-        calls();
-    }
-    let _ = logs.shutdown(Duration::ZERO);
 }
 
 fn main() {
     support::maybe_store();
-    if let Some(what) = std::env::var_os("COUNT") {
-        return count(&what.to_string_lossy());
+    if let Ok(what) = std::env::var("COUNT") {
+        return count(&what);
     }
-    let rounds: usize = std::env::var("ROUNDS").ok().and_then(|text| text.parse().ok()).unwrap_or(500);
-    let store = support::OtherProcess::start();
-    let logs = Builder::new().send_to(Ndjson::new(store.url())).start().unwrap();
-    let timer = quantiles(&bursts(rounds, |_| ()), 0)[0];
-    println!("timer {timer} ns, subtracted; bursts of 64, {rounds} rounds; p50 · p99 · p999 in ns, best mean");
-
-    let mut floor = 0.0;
-    let mut show = |name: &str, times: Vec<u64>, mean: f64| {
-        let [p50, p99, p999] = quantiles(&times, timer);
-        if name == "text floor" {
-            floor = mean;
-        }
-        let ratio = if floor > 0.0 { format!("{:.2} of the floor", mean / floor) } else { String::new() };
-        println!("{name:28} {p50:6} {p99:6} {p999:7}   {mean:6.0} ns  {ratio}");
-    };
-    {
-        let subscriber = registry().with(Nothing);
-        tracing::subscriber::with_default(subscriber, || {
-            show("layer that does nothing", bursts(rounds, event), best_mean(rounds, event));
-        });
-        let subscriber = registry().with(Text(std::sync::Mutex::default()));
-        tracing::subscriber::with_default(subscriber, || {
-            show("text floor", bursts(rounds, event), best_mean(rounds, event));
-        });
-        tracing::subscriber::with_default(registry().with(logs.layer()), || {
-            show("logchute", bursts(rounds, event), best_mean(rounds, event));
-            let span = tracing::info_span!("request", request_id = 7, tenant = "acme");
-            let _in = span.enter();
-            show("logchute, span of two fields", bursts(rounds, event), best_mean(rounds, event));
-        });
+    let named = |name: &str| CASES.iter().position(|case| case.name == name).unwrap();
+    if let Ok(name) = std::env::var(support::CASE) {
+        let case = &CASES[named(&name)];
+        return with(case, |call| take_turns(case.threads, call));
     }
-    println!("{}", logs.shutdown(Duration::from_secs(10)));
+    let rounds = support::number("ROUNDS", 500);
+    println!("what a record costs its thread, in ns: {rounds} rounds; {}", support::machine());
+    println!("{:40} {:>6} {:>6} {:>7} {:>7} {:>8}  of the floor", "", "p50", "p99", "p999", "mean", "allocs");
+    let store = OtherProcess::start();
+    let names: Vec<_> = CASES.iter().map(|case| case.name).collect();
+    let found = race(&names, rounds, &[(support::URL, store.url() + "/insert/jsonline")]);
+    for (case, &figures) in CASES.iter().zip(&found) {
+        let Figures { p50, p99, p999, mean, allocations } =
+            if case.to == To::Nobody { figures } else { figures.without(found[0]) };
+        let floor =
+            if case.floor.is_empty() { String::new() } else { format!("{:.2}", mean / found[named(case.floor)].mean) };
+        println!("{:40} {p50:6.0} {p99:6.0} {p999:7.0} {mean:7.1} {allocations:8.2}  {floor:>6}", case.shown);
+    }
 }

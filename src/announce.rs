@@ -74,7 +74,6 @@ impl Place {
             *told_at = Some(now);
             let mut record = Record::new(Severity::Warn, format!("{count} records dropped: {reason}"))
                 .target("logchute")
-                .field("logchute.own", true)
                 .field("reason", reason.as_str())
                 .field("count", count);
             let mut severities = String::new();

@@ -73,6 +73,8 @@ pub(crate) struct Limits {
     /// What the payload may cost, in the backend's own units.
     pub(crate) cost: usize,
     pub(crate) records: usize,
+    /// What its frames may take in memory; below 4 GiB.
+    pub(crate) bytes: usize,
     /// Since its first record.
     pub(crate) linger: Duration,
 }
@@ -93,7 +95,7 @@ impl Batcher {
         let full = self.open.as_ref().is_some_and(|open| {
             open.cost + cost > self.limits.cost
                 || open.len() >= self.limits.records
-                || open.bytes.len() + frame.bytes().len() > u32::MAX as usize
+                || open.bytes.len() + frame.bytes().len() > self.limits.bytes
         });
         let sealed = if full { self.open.take() } else { None };
         let open = self.open.get_or_insert_with(|| Stored::new(now));

@@ -46,10 +46,13 @@ impl Ticket {
     pub(crate) fn complete(&self, ledger: Ledger, settled: bool) {
         let mut state = lock(&self.state);
         state.report = Some(Report::new(ledger, settled, self.begun.elapsed()));
-        if let Some(waker) = state.waker.take() {
+        let waker = state.waker.take();
+        drop(state);
+        self.done.notify_all();
+        // After the lock, as a waker may poll the task here and now.
+        if let Some(waker) = waker {
             waker.wake();
         }
-        self.done.notify_all();
     }
 
     fn wait(&self) -> Option<Report> {
@@ -126,8 +129,8 @@ impl Control {
         tickets.ended = Some(settled);
     }
 
-    /// `None` once the worker has ended.
-    fn submit(&self, queue: &Queue, limit: Duration, closing: bool) -> Option<Arc<Ticket>> {
+    /// Begins a flush, to be [waited](Self::wait) for; `None` once the worker has ended.
+    pub(crate) fn submit(&self, queue: &Queue, limit: Duration, closing: bool) -> Option<Arc<Ticket>> {
         let mut tickets = lock(&self.tickets);
         if tickets.ended.is_some() {
             return None;
@@ -145,19 +148,18 @@ impl Control {
         Report::new(self.books().ledger(queue), settled, Duration::ZERO)
     }
 
-    fn unanswered(&self, queue: &Queue, begun: Instant) -> Report {
+    fn unanswered(&self, queue: &Queue, ticket: &Ticket) -> Report {
         let ledger = self.books().ledger(queue);
         let settled = ledger.unsettled() == 0;
-        Report::new(ledger, settled, begun.elapsed())
+        Report::new(ledger, settled, ticket.begun.elapsed())
     }
 
     /// Waits until all is settled, or the limit is over. On one of our own threads it returns at once.
-    pub(crate) fn flush(&self, queue: &Queue, limit: Duration, closing: bool) -> Report {
-        let begun = Instant::now();
-        match self.submit(queue, limit, closing) {
+    pub(crate) fn wait(&self, queue: &Queue, submitted: Option<Arc<Ticket>>) -> Report {
+        match submitted {
             None => self.ended(queue),
-            Some(_) if mute::is_ours() => self.unanswered(queue, begun),
-            Some(ticket) => ticket.wait().unwrap_or_else(|| self.unanswered(queue, begun)),
+            Some(ticket) if mute::is_ours() => self.unanswered(queue, &ticket),
+            Some(ticket) => ticket.wait().unwrap_or_else(|| self.unanswered(queue, &ticket)),
         }
     }
 
@@ -165,6 +167,8 @@ impl Control {
     pub(crate) async fn flush_async(&self, queue: &Queue, limit: Duration) -> Report {
         match self.submit(queue, limit, false) {
             None => self.ended(queue),
+            // The worker, which would complete it, is what polls here.
+            Some(ticket) if mute::is_ours() => self.unanswered(queue, &ticket),
             Some(ticket) => {
                 poll_fn(|context| {
                     let mut state = lock(&ticket.state);

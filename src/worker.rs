@@ -25,7 +25,7 @@ use crate::flush::{Control, Ticket};
 use crate::frame::{Frame, RecordId, RecordRef, Severity, panic_message};
 use crate::health::WorkerState;
 use crate::lane::{Lane, Outcome, Sending};
-use crate::ledger::Reason;
+use crate::ledger::{Ledger, Reason};
 use crate::mute;
 use crate::tee::WorkerTee;
 use crate::voice::{Topic, Voice};
@@ -41,9 +41,6 @@ const ROUND: usize = 1024;
 /// So many deaths within the span, and records are dropped until the oldest is longer ago.
 const DEATHS: usize = 5;
 const DEATHS_WITHIN: Duration = Duration::from_secs(60);
-
-/// Two threads for resolving names: one that hangs does not keep the next from starting.
-const BLOCKING_THREADS: usize = 2;
 
 /// A flush under way.
 struct Flush {
@@ -126,8 +123,8 @@ impl Worker {
             self.restarts += 1;
             let now = Instant::now();
             self.recover(panic_message(panic.as_ref()), now);
-            if self.is_degraded(now) {
-                self.degraded();
+            if self.is_degraded(now) && self.degraded() {
+                return;
             }
         }
     }
@@ -159,21 +156,21 @@ impl Worker {
     }
 
     /// Keeps the queue empty and the books right, and does nothing else that could panic, until the oldest death is
-    /// long enough ago.
-    fn degraded(&mut self) {
+    /// long enough ago. Says whether the pipeline ended with that.
+    fn degraded(&mut self) -> bool {
         let until = self.deaths.front().map_or_else(Instant::now, |&oldest| oldest + DEATHS_WITHIN);
         self.voice.always("the worker died five times in a minute; for the rest of it records are dropped");
         loop {
             let now = Instant::now();
-            self.drop_queued(Reason::Worker);
             self.see_tickets(now);
-            let over = self.flushes.iter().any(|flush| flush.ticket.closing && now >= flush.ticket.deadline);
+            self.drop_queued(Reason::Worker);
+            self.mark_flushes(now);
             self.publish(WorkerState::Degraded);
-            if now >= until || over {
-                return;
+            if self.finish_flushes(now) {
+                return true;
             }
-            for flush in self.flushes.extract_if(.., |flush| now >= flush.ticket.deadline) {
-                flush.ticket.complete(self.control.books().ledger(&self.intake.queue), false);
+            if now >= until {
+                return false;
             }
             thread::sleep(POLL_IDLE);
         }
@@ -187,7 +184,7 @@ impl Worker {
             self.see_tickets(now);
             let drained = self.drain(now);
             self.announce(now);
-            self.mark_flushes();
+            self.mark_flushes(now);
             for lane in &mut self.lanes {
                 lane.tick(now, |sending| sendings.push(sending));
             }
@@ -286,12 +283,15 @@ impl Worker {
         }
     }
 
-    /// A flush whose records are all drained: seals them.
-    fn mark_flushes(&mut self) {
+    /// A flush whose records are all drained: seals them. After the last one only records of our own come, which are
+    /// not left open either.
+    fn mark_flushes(&mut self, now: Instant) {
         for flush in &mut self.flushes {
-            if flush.marks.is_none() && self.drained >= flush.accepted {
-                flush.marks = Some(self.lanes.iter_mut().map(Lane::seal_for_flush).collect());
+            if self.drained < flush.accepted || (flush.marks.is_some() && !flush.ticket.closing) {
+                continue;
             }
+            let marks = self.lanes.iter_mut().map(|lane| lane.seal_for_flush(now)).collect();
+            flush.marks.get_or_insert(marks);
         }
     }
 
@@ -303,7 +303,12 @@ impl Worker {
             flush.marks.as_ref().is_some_and(all)
         };
         let mut closing = None;
-        for flush in self.flushes.extract_if(.., |flush| now >= flush.ticket.deadline || is_settled(flush)) {
+        // What the end itself lost is told in the stream, so it waits for that as well.
+        let is_quiet = || lanes.iter().all(|lane| lane.has_settled(u64::MAX));
+        let is_over = |flush: &Flush| {
+            now >= flush.ticket.deadline || (is_settled(flush) && (!flush.ticket.closing || is_quiet()))
+        };
+        for flush in self.flushes.extract_if(.., |flush| is_over(flush)) {
             let settled = is_settled(&flush);
             if flush.ticket.closing {
                 closing = Some((flush.ticket, settled));
@@ -333,7 +338,7 @@ impl Worker {
         self.publish(WorkerState::Stopped);
         let ledger = self.control.books().ledger(&self.intake.queue);
         if ledger.lost() > 0 {
-            self.voice.always(&format!("at the end records were lost: {}", ledger.to_string().replace('\n', "; ")));
+            self.voice.always(&totals(&ledger));
         }
         self.control.end(&ledger, settled);
         for flush in self.flushes.drain(..) {
@@ -365,13 +370,21 @@ impl Worker {
     }
 }
 
+/// What was lost, what to change, and the whole ledger, in one line.
+fn totals(ledger: &Ledger) -> String {
+    let lost_by = |reason: Reason| {
+        ledger.dropped.of(reason) + ledger.destinations.iter().map(|to| to.dropped.of(reason)).sum::<u64>()
+    };
+    let remedies: Vec<_> = Reason::ALL.into_iter().filter(|&reason| lost_by(reason) > 0).map(Reason::remedy).collect();
+    let remedies = if remedies.is_empty() { String::new() } else { format!(" ({})", remedies.join("; ")) };
+    format!("at the end {} records were lost{remedies}: {}", ledger.lost(), ledger.to_string().replace('\n', "; "))
+}
+
 fn runtime() -> io::Result<runtime::Runtime> {
     runtime::Builder::new_current_thread()
         .enable_all()
-        .max_blocking_threads(BLOCKING_THREADS)
-        .thread_name("logchute-dns")
-        // Host names are resolved on this runtime's blocking pool, not on this thread. Muting only this
-        // thread would let the resolver's log lines enter the queue, and each send would cause the next.
+        // Nothing blocks on it: names are resolved on threads of their own. Should anything, it is ours as well.
+        .max_blocking_threads(1)
         .on_thread_start(mute::this_thread)
         .build()
 }

@@ -12,7 +12,9 @@
 //! - every value comes back as a text, numbers with all their digits;
 //! - empty texts, nulls and empty objects vanish, also inside nested values;
 //! - in JSON lines, nested objects become fields `outer.inner`, and arrays JSON text;
-//! - a record without a message gets one that says so in JSON lines, and none by Loki's protocol.
+//! - a record without a message gets one that says so.
+//!
+//! By Loki's protocol, names that Loki itself would take for one are told apart (`docs/stores/loki.md`).
 
 #[path = "real/corpus.rs"]
 mod corpus;
@@ -51,7 +53,12 @@ impl Way {
 
     /// The name under which a field comes back.
     fn key(self, key: &str) -> String {
-        if corpus::RESERVED.contains(&key) { format!("field_{key}") } else { key.to_owned() }
+        let told_apart = corpus::SAME_FOR_LOKI.iter().find(|(given, _)| *given == key && self != Self::Ndjson);
+        match told_apart {
+            Some((_, name)) => (*name).to_owned(),
+            None if corpus::RESERVED.contains(&key) => format!("field_{key}"),
+            None => key.to_owned(),
+        }
     }
 
     /// The fields, with their texts, as which a value comes back.
@@ -66,12 +73,10 @@ impl Way {
         }
     }
 
-    fn message(self, message: &str) -> &str {
-        match (self, message) {
-            (Self::Ndjson, "") => {
-                "missing _msg field; see https://docs.victoriametrics.com/victorialogs/keyconcepts/#message-field"
-            }
-            (_, message) => message,
+    fn message(message: &str) -> &str {
+        match message {
+            "" => "missing _msg field; see https://docs.victoriametrics.com/victorialogs/keyconcepts/#message-field",
+            message => message,
         }
     }
 }
@@ -158,7 +163,7 @@ fn compare(
     };
 
     let message = back.get("_msg");
-    if message.map_or("", |message| message) != way.message(&case.message) {
+    if message.map_or("", |message| message) != Way::message(&case.message) {
         fault("the message", &case.message, message);
     }
     if back.get("level").is_none_or(|level| level != case.severity.as_str()) {

@@ -133,7 +133,7 @@ fn stored(backend: &dyn Backend, frames: &[Frame]) -> Stored {
 
 fn stored_of(backend: &dyn Backend, frames: &[&Frame]) -> Stored {
     let (now, linger) = (Instant::now(), Duration::ZERO);
-    let mut batcher = Batcher::new(Limits { cost: usize::MAX, records: usize::MAX, linger });
+    let mut batcher = Batcher::new(Limits { cost: usize::MAX, records: usize::MAX, bytes: usize::MAX, linger });
     for (frame, sequence) in frames.iter().zip(0..) {
         let id = RecordId { incarnation: INCARNATION, sequence };
         let cost = backend.cost(&RecordRef::new(frame.callsite(), frame.bytes(), frame.nanos(), id));

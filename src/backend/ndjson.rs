@@ -10,14 +10,15 @@
 //! then the resource: `service_name` and its attributes. A field of the name of an attribute is shown in
 //! its place; a field of any other name that stands here already becomes `field_NAME`, see `flat.rs`.
 //!
-//! Any 2xx stores the whole body; there is no partial success, so the default verdict is right.
+//! Any 2xx stores the whole body; there is no partial success, so the status alone decides, but for two
+//! answers of VictoriaLogs that are about the request and not about a record.
 
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::flat::{self, Form, Ids, Names};
-use super::{Backend, Batch, Delivery, Facts, Payload, RecordRef, Resource, Scheme, Value, json};
+use super::{Backend, Batch, Delivery, Facts, Payload, RecordRef, Reply, Resource, Scheme, Value, Verdict, json};
 use crate::frame::{CharBoundary as _, Raw};
 
 /// The most that a line may have for VictoriaLogs, which drops a longer one (`-insert.maxLineSizeBytes`,
@@ -154,6 +155,17 @@ impl Backend for Ndjson {
         }
         // VictoriaLogs reads a body of type `application/x-www-form-urlencoded` as a form and drops it.
         Payload::post("application/x-ndjson", body)
+    }
+
+    fn judge(&self, reply: &Reply) -> Verdict {
+        // VictoriaLogs' words for a wrong path, and for a tenant (`AccountID`, `ProjectID`) that is no number.
+        // By the status every record would be looked at for the fault, and rejected.
+        let is_about_the_request =
+            |text: &str| text.contains("unsupported path requested") || text.contains("as uint32");
+        match reply.status {
+            400 if is_about_the_request(&reply.text()) => Verdict::Hold(format!("status 400: {}", reply.text().trim())),
+            _ => Verdict::of_status(reply),
+        }
     }
 }
 

@@ -3,9 +3,6 @@
 use super::{Backend, loki, ndjson};
 use crate::error::Error;
 
-/// Name, URL, and fields to promote: a backend.
-type Build = fn(&str, &str, &[String]) -> Result<Box<dyn Backend>, Error>;
-
 /// One backend as the settings see it.
 pub(crate) struct Scheme {
     /// What stands before `+http` or `+https` in the URL, and as a bare name; the first is the usual one.
@@ -20,6 +17,8 @@ pub(crate) struct Scheme {
     /// `LOGCHUTE_LABELS` promotes to labels.
     pub(crate) build: Build,
 }
+
+type Build = fn(name: &str, url: &str, promoted: &[String]) -> Result<Box<dyn Backend>, Error>;
 
 /// All backends.
 pub(crate) const SCHEMES: &[&Scheme] = &[&loki::SCHEME, &ndjson::SCHEME];

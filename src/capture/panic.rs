@@ -9,16 +9,17 @@ use crate::mute;
 
 /// Puts a hook before the one that is there, which is still called after it.
 ///
-/// `last_words` is told of each panic outside of our own threads. It must not wait for long, as it also runs for
-/// panics that are caught.
-pub(crate) fn install_panic_hook(last_words: impl Fn(Record) + Send + Sync + 'static) {
+/// `last_words` is told of each panic outside of our own threads, and calls that hook. It must not wait for long, as it
+/// also runs for panics that are caught.
+pub(crate) fn install_panic_hook(last_words: impl Fn(Record, &dyn Fn()) + Send + Sync + 'static) {
     let next = panic::take_hook();
     panic::set_hook(Box::new(move |info| {
         // A value that panics while it is captured is told of in its own record.
-        if !mute::is_ours() && !mute::is_capturing() {
-            last_words(record(info));
+        if mute::is_ours() || mute::is_capturing() {
+            next(info);
+        } else {
+            last_words(record(info), &|| next(info));
         }
-        next(info);
     }));
 }
 

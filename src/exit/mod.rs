@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use crate::capture::{Intake, install_panic_hook};
-use crate::flush::Control;
+use crate::flush::{Control, Ticket};
 use crate::ledger::{Ledger, Report};
 use crate::mute;
 use crate::voice::Voice;
@@ -103,7 +103,7 @@ impl Core {
     pub(crate) fn flush(&self, limit: Duration) -> Report {
         match &self.intake.direct {
             Some(_) => Report::new(self.ledger(), true, Duration::ZERO),
-            None => self.control.flush(&self.intake.queue, limit, false),
+            None => self.wait(self.control.submit(&self.intake.queue, limit, false)),
         }
     }
 
@@ -120,8 +120,12 @@ impl Core {
                 direct.close();
                 Report::new(self.ledger(), true, Duration::ZERO)
             }
-            None => self.control.flush(&self.intake.queue, limit, true),
+            None => self.wait(self.control.submit(&self.intake.queue, limit, true)),
         }
+    }
+
+    fn wait(&self, submitted: Option<Arc<Ticket>>) -> Report {
+        self.control.wait(&self.intake.queue, submitted)
     }
 
     pub(crate) fn flush_for_guard(&self) {
@@ -131,11 +135,11 @@ impl Core {
         }
     }
 
-    /// The last flush, as part of the same end as a guard's that just ran out of time.
-    fn end(&self) {
+    /// The limit of the last flush, which is a part of the same end as a guard's that just ran out of time.
+    fn last_limit(&self) -> Duration {
         let out_of_time = *self.out_of_time.lock().unwrap_or_else(PoisonError::into_inner);
         let same_end = out_of_time.is_some_and(|at| at.elapsed() < SAME_END);
-        let _ = self.shutdown(if same_end { AFTER_DEADLINE } else { self.limit });
+        if same_end { AFTER_DEADLINE.min(self.limit) } else { self.limit }
     }
 }
 
@@ -143,7 +147,7 @@ impl Drop for Core {
     fn drop(&mut self) {
         // In a forked child the worker is the parent's.
         if self.pid == process::id() {
-            self.end();
+            let _ = self.shutdown(self.last_limit());
         }
     }
 }
@@ -151,13 +155,20 @@ impl Drop for Core {
 /// Makes panics leave a FATAL record in that pipeline, as long as it lives.
 pub(crate) fn catch_panics(core: &Arc<Core>) {
     let core = Arc::downgrade(core);
-    install_panic_hook(move |record| {
-        let Some(core) = core.upgrade() else { return };
+    install_panic_hook(move |record, next| {
+        let Some(core) = core.upgrade() else { return next() };
         // Never waits for room in the queue: the thread may hold any lock.
         core.intake.emit(&record, false);
-        if cfg!(panic = "abort") {
-            let _ = core.flush(LAST_WORDS);
+        if !cfg!(panic = "abort") {
+            return next();
         }
+        // Nothing comes after this hook. The next one may end the process itself, so it is called with all that can
+        // be sent sent; what it logged goes with the last flush, which tells what was lost.
+        let deadline = Instant::now() + LAST_WORDS.min(core.limit);
+        let _ = core.flush(LAST_WORDS.min(core.limit));
+        next();
+        let left = deadline.saturating_duration_since(Instant::now());
+        let _ = core.shutdown(left.max(AFTER_DEADLINE));
     });
 }
 
@@ -174,8 +185,13 @@ fn at_exit() {
         let Ok(pipelines) = PIPELINES.try_lock() else { return };
         let all: Vec<_> = pipelines.iter().filter_map(Weak::upgrade).collect();
         drop(pipelines);
-        for core in all.iter().filter(|core| core.pid == process::id()) {
-            core.end();
+        let with_worker = |core: &&Arc<Core>| core.pid == process::id() && core.intake.direct.is_none();
+        // All begin before the first is waited for: several pipelines have one deadline, and one whose store is away
+        // takes nothing from the others.
+        let begin = |core: &Arc<Core>| core.control.submit(&core.intake.queue, core.last_limit(), true);
+        let ends: Vec<_> = all.iter().filter(with_worker).map(|core| (core, begin(core))).collect();
+        for (core, end) in ends {
+            let _ = core.wait(end);
         }
     });
 }

@@ -30,6 +30,10 @@ impl Backlog {
     /// Whether a record of that size may be added; if not, and it is the oldest that goes, `drop_oldest` is called
     /// with batches until there is room.
     pub(super) fn make_room(&mut self, bytes: usize, mut drop_oldest: impl FnMut(Job)) -> bool {
+        // What never fits takes nothing else with it.
+        if self.other_bytes + bytes > self.limit {
+            return false;
+        }
         while self.held_bytes() + bytes > self.limit {
             match self.overflow {
                 BacklogOverflow::DropOldest => match self.waiting.pop_front() {

@@ -63,8 +63,13 @@ impl Pace {
         }
     }
 
-    /// The store took, or refused, what it was sent: it is well.
+    /// The store took, or refused, what it was sent: it is well. Says whether that is news.
     pub(super) fn succeeded(&mut self) -> bool {
+        // The answer to a request that was begun before the failure says nothing about now, and must not cut a wait
+        // short that the store asked for.
+        if matches!(self.state, State::Waiting { .. }) {
+            return false;
+        }
         let was_unwell = !matches!(self.state, State::Well);
         self.state = State::Well;
         self.holds = 0;
@@ -74,9 +79,14 @@ impl Pace {
 
     /// An attempt failed in a way that may pass.
     pub(super) fn failed(&mut self, asked: Option<Duration>, now: Instant) -> Next {
-        // Other requests of the same moment may fail as well: that is one failure, not several.
-        if let State::Waiting { until, .. } = self.state {
-            return Next::Again(until);
+        // Other requests of the same moment may fail as well: that is one failure, not several. What is asked with
+        // the last of them counts as much as with the first.
+        if let State::Waiting { until, asked_by_store } = &mut self.state {
+            if let Some(asked) = asked {
+                *until = (*until).max(now + asked);
+                *asked_by_store = true;
+            }
+            return Next::Again(*until);
         }
         let Some(own) = self.schedule.next(fastrand::f64()) else {
             self.schedule.reset();

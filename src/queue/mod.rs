@@ -88,7 +88,7 @@ impl Queue {
         }
     }
 
-    /// Reserves a slot and bytes; says how many slots are in use then.
+    /// Reserves a slot and bytes; says how many slots are in use then, or all of them where bytes are scarce.
     #[inline]
     fn admit(&self, severity: Severity, bytes: u64) -> Result<u32, Reason> {
         let kept = severity < Severity::Warn;
@@ -110,6 +110,8 @@ impl Queue {
                 Ordering::AcqRel,
                 Ordering::Relaxed,
             ) {
+                // A quarter of the bytes is as much of a reason to wake the worker as a quarter of the slots.
+                Ok(_) if bytes > 0 && (word & BYTES) + bytes >= self.bytes / 4 => return Ok(self.slots),
                 Ok(_) => return Ok(used + 1),
                 Err(now) => word = now,
             }
@@ -219,4 +221,33 @@ impl Drop for Drain<'_> {
 pub(crate) fn deadline(limit: Duration) -> Instant {
     const FAR: Duration = Duration::from_secs(60 * 60 * 24 * 365);
     Instant::now() + limit.min(FAR)
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt as _;
+
+    use super::*;
+    use crate::capture::Record;
+
+    /// Whether the worker is woken by records of that many bytes.
+    fn wakes(queue: &Queue, count: usize, bytes: usize) -> bool {
+        for _ in 0..count {
+            let frame = Record::new(Severity::Info, "x".repeat(bytes)).into_own_frame();
+            queue.offer(frame, Severity::Info, false);
+        }
+        queue.wake().woken().now_or_never().is_some()
+    }
+
+    #[test]
+    fn a_quarter_of_the_slots_or_of_the_bytes_wakes_the_worker() {
+        let queue = Queue::new(1 << 20, Overflow::DropNewest);
+        assert!(!wakes(&queue, queue.slots as usize / 4 - 1, 10));
+        assert!(wakes(&queue, 1, 10));
+        // An eighth of a MiB is a quarter of the half that lies outside the slots.
+        let queue = Queue::new(1 << 20, Overflow::DropNewest);
+        assert!(!wakes(&queue, 1, 100 << 10));
+        assert!(wakes(&queue, 1, 100 << 10));
+        assert_eq!(queue.losses().total(), 0);
+    }
 }

@@ -1,113 +1,42 @@
 //! A record as one JSON object on one line.
 //!
-//! `time`, `level`, `message`, `target`, `service` and `span` come first, then the fields, flat; a field of one
-//! of these names becomes `field_NAME`. Beyond what JSON asks for, all that could control a terminal is
-//! escaped (as `\u001b`), because people read these lines with `kubectl logs` as well.
+//! `time`, `level`, `message`, `target`, `service` and `span` come first, then the fields, flat, by the rules that hold
+//! for stores (`backend/flat.rs`). Beyond what JSON asks for, all that could control a terminal is escaped (as
+//! `\u001b`), because people read these lines with `kubectl logs` as well.
 
-use std::fmt::Write as _;
-
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-
-use crate::frame::{RecordRef, Value};
+use crate::backend::json;
+use crate::frame::RecordRef;
 use crate::printable::is_hostile;
 use crate::resource::Resource;
 
-/// Keys that are ours.
-const RESERVED: [&str; 7] = ["time", "level", "message", "target", "service", "span", "fields_left_out"];
-
 pub(super) fn format(out: &mut Vec<u8>, record: &RecordRef<'_>, resource: &Resource) {
-    let mut line = String::with_capacity(192 + record.message().len());
-    line.push_str("{\"time\":\"");
-    super::time::push(&mut line, record.unix_nanos(), 9);
-    let _ = write!(line, "\",\"level\":\"{}\",\"message\":", record.severity());
-    string(&mut line, record.message());
-    line.push_str(",\"target\":");
-    string(&mut line, record.target());
-    line.push_str(",\"service\":");
-    string(&mut line, resource.service_name());
-    let mut names: Vec<&str> = record.spans().collect();
-    if !names.is_empty() {
-        names.reverse();
-        line.push_str(",\"span\":");
-        string(&mut line, &names.join(":"));
-    }
-    for field in record.fields() {
-        line.push(',');
-        if RESERVED.contains(&field.key) {
-            string(&mut line, &format!("field_{}", field.key));
-        } else {
-            string(&mut line, field.key);
+    let start = out.len();
+    json::object(out, |line| {
+        line.rfc3339("time", record.unix_nanos());
+        line.str("level", record.severity().as_str());
+        line.str("message", record.message());
+        line.str("target", record.target());
+        line.str("service", resource.service_name());
+        let mut names: Vec<&str> = record.spans().collect();
+        if !names.is_empty() {
+            names.reverse();
+            line.str("span", &names.join(":"));
         }
-        line.push(':');
-        value(&mut line, field.value);
-    }
-    if record.fields_left_out() > 0 {
-        let _ = write!(line, ",\"fields_left_out\":{}", record.fields_left_out());
-    }
-    line.push_str("}\n");
-    out.extend_from_slice(line.as_bytes());
-}
-
-fn value(line: &mut String, value: Value<'_>) {
-    let _ = match value {
-        Value::Bool(value) => write!(line, "{value}"),
-        Value::I64(value) => write!(line, "{value}"),
-        // Readers take integers as 64 bits with a sign.
-        Value::U64(value) if i64::try_from(value).is_ok() => write!(line, "{value}"),
-        Value::U64(value) => write!(line, "\"{value}\""),
-        Value::I128(value) => write!(line, "\"{value}\""),
-        Value::U128(value) => write!(line, "\"{value}\""),
-        Value::F64(value) if value.is_finite() => write!(line, "{value:?}"),
-        // JSON has no such numbers.
-        Value::F64(value) => write!(line, "\"{value}\""),
-        Value::Str(value) | Value::Error(value) => {
-            string(line, value);
-            Ok(())
-        }
-        Value::Bytes(value) => write!(line, "\"{}\"", STANDARD.encode(value)),
-        Value::Json(value) => {
-            json(line, value);
-            Ok(())
-        }
-    };
-}
-
-/// JSON text, which may have line breaks between its tokens.
-fn json(line: &mut String, json: &str) {
-    // What comes from a `Serialize` is JSON; a frame that comes from elsewhere need not hold any.
-    if serde_json::from_str::<serde::de::IgnoredAny>(json).is_err() {
-        return string(line, json);
-    }
-    for char in json.chars() {
-        match char {
-            '\n' | '\r' | '\t' => line.push(' '),
-            // Outside of strings there is none of them, so the escape stands in a string.
-            _ if is_hostile(char) => escape(line, char),
-            _ => line.push(char),
+        line.fields(record.fields());
+    });
+    // What controls a terminal beyond the ASCII that JSON escapes begins with DEL.
+    if out[start..].iter().any(|&byte| byte >= 0x7F) {
+        let line = String::from_utf8_lossy(&out.split_off(start)).into_owned();
+        for char in line.chars() {
+            if is_hostile(char) {
+                // It can only stand in a string. All of them are in the basic plane, so one unit of UTF-16 does.
+                out.extend_from_slice(format!("\\u{:04x}", u32::from(char)).as_bytes());
+            } else {
+                out.extend_from_slice(char.encode_utf8(&mut [0; 4]).as_bytes());
+            }
         }
     }
-}
-
-fn string(line: &mut String, text: &str) {
-    line.push('"');
-    for char in text.chars() {
-        match char {
-            '"' => line.push_str("\\\""),
-            '\\' => line.push_str("\\\\"),
-            '\n' => line.push_str("\\n"),
-            '\r' => line.push_str("\\r"),
-            '\t' => line.push_str("\\t"),
-            _ if is_hostile(char) => escape(line, char),
-            _ => line.push(char),
-        }
-    }
-    line.push('"');
-}
-
-/// All of them are in the basic plane, so one unit of UTF-16 does.
-fn escape(line: &mut String, char: char) {
-    let _ = write!(line, "\\u{:04x}", u32::from(char));
+    out.push(b'\n');
 }
 
 #[cfg(test)]
@@ -160,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn b4_numbers_that_readers_would_bend_are_texts() {
+    fn b4_numbers_are_those_that_stores_get() {
         let frame = frame("", |writer| {
             writer.fields.i64(Key::named("least"), i64::MIN);
             writer.fields.u64(Key::named("most"), u64::MAX);
@@ -173,7 +102,7 @@ mod tests {
         });
         let read = read(&frame);
         assert_eq!(read["least"], i64::MIN);
-        assert_eq!(read["most"], u64::MAX.to_string());
+        assert_eq!(read["most"], u64::MAX);
         assert_eq!(read["more"], u128::MAX.to_string());
         assert_eq!((&read["nan"], &read["inf"], &read["raw"]), (&"NaN".into(), &"-inf".into(), &"AP8=".into()));
         assert!(read["zero"].as_f64().unwrap().is_sign_negative());

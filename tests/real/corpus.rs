@@ -27,6 +27,10 @@ pub(crate) const RESERVED: [&str; 19] = [
     "truncated",
 ];
 
+/// Names that Loki would take for another one of their record, and what they become on the way there.
+pub(crate) const SAME_FOR_LOKI: [(&str, &str); 3] =
+    [("a-b", "field_a-b"), ("a.b", "field_a.b_2"), ("time", "field_time_2")];
+
 /// One record.
 pub(crate) struct Case {
     pub(crate) what: &'static str,

@@ -21,9 +21,17 @@ const PARTLY: [&str; 11] = [
     "out of order",
 ];
 
-/// Texts of a reply that concerns the request as a whole: no part of it would fare better.
-const WHOLE: [&str; 5] =
-    ["multiple org ids present", "unsupported character", "no org id", "mime:", "content-encoding"];
+/// Texts of a reply that concerns the request as a whole, so that no part of it would fare better; the last two
+/// are VictoriaLogs' words for a tenant that is no number and for a wrong path.
+const WHOLE: [&str; 7] = [
+    "multiple org ids present",
+    "unsupported character",
+    "no org id",
+    "mime:",
+    "content-encoding",
+    "cannot parse common params",
+    "unsupported path requested",
+];
 
 const STREAM_LIMIT: &str = "maximum active stream limit";
 
@@ -154,6 +162,8 @@ mod tests {
         assert!(holds(400, "tenant ID 'a/b' contains unsupported character '/'"));
         assert!(holds(400, "mime: no media type") && holds(400, "Content-Encoding \"zstd\" not supported"));
         assert!(holds(401, "no org id"));
+        assert!(holds(400, "cannot parse common params from request: cannot parse accountID from \"name\""));
+        assert!(holds(400, "unsupported path requested: \"/insert/loki\""));
         assert!(holds(403, "") && holds(404, "404 page not found") && holds(405, "") && holds(415, ""));
         assert_eq!(verdict(401, "Unauthorized"), Verdict::Refresh);
     }

@@ -5,7 +5,7 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Mutex;
 
 use super::super::flat::Names;
-use super::super::{Batch, RecordRef, Severity, json};
+use super::super::{Batch, RecordRef, Resource, Severity, json};
 use super::names;
 use crate::frame::CharBoundary as _;
 
@@ -75,51 +75,25 @@ impl Labels {
 
     /// The streams of a batch, in the order in which they first appear.
     pub(super) fn streams<'r>(&self, batch: &Batch<'r>) -> Vec<Stream<'r>> {
-        let resource = batch.resource();
-        let mut base = vec![("service_name".to_owned(), cut(resource.service_name()).to_owned())];
-        for name in ["namespace", "container"] {
-            base.extend(resource.get(name).map(|value| (name.to_owned(), cut(value).to_owned())));
-        }
-        // An empty value is no label for Loki.
-        base.retain(|(_, value)| !value.is_empty());
-        let mut streams: Vec<Stream<'r>> = Vec::new();
-        let mut by_level: [Option<usize>; 6] = [None; 6];
-        let mut by_values: HashMap<(Severity, Vec<Option<String>>), (usize, bool)> = HashMap::new();
-        let open = |streams: &mut Vec<Stream<'r>>, severity: Severity, more: &[(String, String)]| {
-            let mut labels = base.clone();
-            labels.push(("level".to_owned(), severity.as_str().to_owned()));
-            labels.extend_from_slice(more);
-            streams.push(Stream { labels, records: Vec::new() });
-            streams.len() - 1
-        };
-        let mut in_overflow: [Option<usize>; 6] = [None; 6];
+        let mut streams = Streams::new(batch.resource());
         for record in batch.records() {
             let severity = record.severity();
-            let level = severity as usize;
-            let (values, promoted) = self.values(&record, batch);
-            let (place, promoted) = if values.iter().all(Option::is_none) {
-                (*by_level[level].get_or_insert_with(|| open(&mut streams, severity, &[])), Promoted::default())
+            let (values, mut promoted) = self.values(&record, batch.resource());
+            let place = if values.iter().all(Option::is_none) {
+                streams.of_level(severity)
+            } else if let Some(place) = streams.of_values(severity, values, self) {
+                place
             } else {
-                let (place, is_admitted) = *by_values.entry((severity, values)).or_insert_with_key(|(_, values)| {
-                    let label = |(value, (_, label)): (&Option<String>, &(String, String))| {
-                        Some((label.clone(), value.clone()?))
-                    };
-                    let labels: Vec<_> = values.iter().zip(&self.promoted).filter_map(label).collect();
-                    if self.admit(severity, &labels) {
-                        return (open(&mut streams, severity, &labels), true);
-                    }
-                    let overflow = [("overflow".to_owned(), "true".to_owned())];
-                    (*in_overflow[level].get_or_insert_with(|| open(&mut streams, severity, &overflow)), false)
-                });
-                (place, if is_admitted { promoted } else { Promoted::default() })
+                promoted = Promoted::default();
+                streams.in_overflow(severity)
             };
-            streams[place].records.push((record, promoted));
+            streams.all[place].records.push((record, promoted));
         }
-        streams
+        streams.all
     }
 
     /// The values of the promoted names, as far as the record or the resource has them.
-    fn values(&self, record: &RecordRef<'_>, batch: &Batch<'_>) -> (Vec<Option<String>>, Promoted) {
+    fn values(&self, record: &RecordRef<'_>, resource: &Resource) -> (Vec<Option<String>>, Promoted) {
         let mut values = Vec::new();
         let mut promoted = Promoted::default();
         if self.promoted.is_empty() {
@@ -143,7 +117,7 @@ impl Labels {
         }
         for (place, (name, _)) in self.promoted.iter().enumerate() {
             if of_record >> place & 1 == 0
-                && let Some(value) = batch.resource().get(name)
+                && let Some(value) = resource.get(name)
             {
                 take(place, value, true);
             }
@@ -158,6 +132,71 @@ impl Labels {
         let mut admitted = self.admitted.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let hash = hasher.finish();
         admitted.contains(&hash) || (admitted.len() < STREAMS_MAX && admitted.insert(hash))
+    }
+}
+
+/// The streams of a batch under way.
+struct Streams<'r> {
+    all: Vec<Stream<'r>>,
+    /// Labels that all have.
+    base: Vec<(String, String)>,
+    by_level: [Option<usize>; 6],
+    overflow: [Option<usize>; 6],
+    /// By level and promoted values; `None` where there may be no such stream.
+    by_values: HashMap<(Severity, Values), Option<usize>>,
+}
+
+/// The values of the promoted names.
+type Values = Vec<Option<String>>;
+
+impl<'r> Streams<'r> {
+    fn new(resource: &Resource) -> Self {
+        let names = ["namespace", "container"];
+        let of_resource = names.iter().filter_map(|name| Some((*name, resource.get(name)?)));
+        let base = std::iter::once(("service_name", resource.service_name())).chain(of_resource);
+        // An empty value is no label for Loki.
+        let base = base.filter(|(_, value)| !value.is_empty());
+        Self {
+            all: Vec::new(),
+            base: base.map(|(name, value)| (name.to_owned(), cut(value).to_owned())).collect(),
+            by_level: [None; 6],
+            overflow: [None; 6],
+            by_values: HashMap::new(),
+        }
+    }
+
+    fn open(&mut self, severity: Severity, more: impl IntoIterator<Item = (String, String)>) -> usize {
+        let mut labels = self.base.clone();
+        labels.push(("level".to_owned(), severity.as_str().to_owned()));
+        labels.extend(more);
+        self.all.push(Stream { labels, records: Vec::new() });
+        self.all.len() - 1
+    }
+
+    /// The stream without promoted labels.
+    fn of_level(&mut self, severity: Severity) -> usize {
+        let place = self.by_level[severity as usize].unwrap_or_else(|| self.open(severity, None));
+        *self.by_level[severity as usize].insert(place)
+    }
+
+    /// The stream of these values, unless there are too many streams.
+    fn of_values(&mut self, severity: Severity, values: Values, labels: &Labels) -> Option<usize> {
+        let key = (severity, values);
+        if let Some(place) = self.by_values.get(&key) {
+            return *place;
+        }
+        let named = key.1.iter().zip(&labels.promoted);
+        let named: Vec<_> = named.filter_map(|(value, (_, label))| Some((label.clone(), value.clone()?))).collect();
+        let place = labels.admit(severity, &named).then(|| self.open(severity, named));
+        self.by_values.insert(key, place);
+        place
+    }
+
+    /// The stream of all for which there are too many.
+    fn in_overflow(&mut self, severity: Severity) -> usize {
+        let label = ("overflow".to_owned(), "true".to_owned());
+        let place = self.overflow[severity as usize].unwrap_or_else(|| self.open(severity, Some(label)));
+        *self.overflow[severity as usize].insert(place)
     }
 }
 

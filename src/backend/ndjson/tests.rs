@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 
 use super::super::corpus::{self, body, body_of, frame, nasty, ordinary, put, resource, with_batch};
 use super::*;
-use crate::frame::{Frame, Key, Severity};
+use crate::frame::{Frame, Severity};
 
 /// The members of an object as they stand in the text; two equal keys are an error.
 struct Members(BTreeMap<String, Box<RawValue>>);
@@ -182,6 +182,35 @@ fn victorialogs_is_told_which_field_is_which() {
 }
 
 #[test]
+fn n1_the_status_decides_but_for_a_wrong_path_or_tenant_of_victorialogs() {
+    let judge = |status, body: &str| ndjson().judge(&Reply::new(status, body));
+    assert_eq!(judge(200, ""), Verdict::Ack);
+    assert_eq!(judge(429, ""), Verdict::Retry { after: None });
+    assert_eq!(judge(413, ""), Verdict::Split);
+    assert!(matches!(judge(400, "cannot parse JSON: unexpected char"), Verdict::Reject(_)));
+    assert!(matches!(judge(400, "cannot parse \"name\" as uint32: strconv.ParseUint"), Verdict::Hold(_)));
+    assert!(matches!(judge(400, "unsupported path requested: \"/insert/x\""), Verdict::Hold(_)));
+}
+
+#[test]
+fn b5_no_field_is_lost_or_doubled_whatever_its_name() {
+    let (frames, counts): (Vec<_>, Vec<_>) = corpus::random(3, 1_000).into_iter().unzip();
+    for (line, fields) in lines(&body(&ndjson(), &frames)).iter().zip(counts) {
+        assert_eq!(line.0.len(), 8 + fields + 5, "{:?}", line.0.keys());
+        assert_eq!(
+            (line.text("level").as_deref(), line.text("service_name").as_deref()),
+            (Some("info"), Some("checkout"))
+        );
+    }
+}
+
+#[test]
+fn it_conforms() {
+    super::super::conformance::conformance(&ndjson());
+    super::super::conformance::conformance(&Ndjson::new("http://h/insert/jsonline"));
+}
+
+#[test]
 fn cost_is_close_to_what_a_record_takes() {
     let backend = ndjson();
     body(&backend, &ordinary());
@@ -196,16 +225,8 @@ fn cost_is_close_to_what_a_record_takes() {
     }
 }
 
-/// Run with `cargo test --release --lib ndjson_speed -- --ignored --nocapture`.
-#[test]
-#[ignore = "measures"]
-fn ndjson_speed() {
-    corpus::measure("ndjson", &ndjson());
-}
-
 #[test]
 fn spans_are_a_path_from_the_outermost() {
     let frames = [frame(Severity::Info, "m", |w| ["c\"", "b", "a"].iter().for_each(|name| w.span(name, 0, &[])))];
     assert_eq!(lines(&body(&ndjson(), &frames))[0].text("span").unwrap(), "a:b:c\"");
-    let _ = Key::named("");
 }

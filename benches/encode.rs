@@ -1,0 +1,107 @@
+//! What each backend's `cost` and `encode` take for a record, inside a real pipeline.
+//!
+//! ```sh
+//! cargo bench --bench encode              # EVENTS=1000000 for more batches; default 300000
+//! ```
+//!
+//! A backend that wraps the real one holds a watch: the figures are the median over whole batches, as the worker
+//! encodes them, and the best batch. Events have a message and four fields, and are emitted in a span of two fields.
+//!
+//! Last numbers:
+//! <!-- encode -->
+//! not yet measured on a quiet machine
+//! <!-- /encode -->
+
+mod support;
+
+use std::cell::Cell;
+use std::hint::black_box;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use logchute::backend::{Backend, Batch, Encoding, Facts, Loki, Ndjson, Payload, RecordRef, Reply, Verdict};
+use logchute::{Builder, Overflow};
+use support::figures::{median, quantile};
+use support::{OtherProcess, event};
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::registry;
+
+/// One batch: nanoseconds a record for `cost` and for `encode`, and bytes a record.
+type Times = Arc<Mutex<Vec<[f64; 3]>>>;
+
+/// The real backend and a watch.
+struct Timed<B> {
+    inner: B,
+    times: Times,
+    /// Keeps what was computed from being computed for nothing.
+    seen: Cell<usize>,
+}
+
+impl<B: Backend> Backend for Timed<B> {
+    fn facts(&self) -> Facts {
+        self.inner.facts()
+    }
+
+    fn url(&self) -> &str {
+        self.inner.url()
+    }
+
+    fn cost(&self, record: &RecordRef<'_>) -> usize {
+        self.inner.cost(record)
+    }
+
+    fn encode(&self, batch: &Batch<'_>) -> Payload {
+        let count = batch.len() as f64;
+        // A single cost takes less than reading the clock does.
+        let begun = Instant::now();
+        for record in batch.records() {
+            self.seen.set(black_box(self.inner.cost(&record)));
+        }
+        let cost = begun.elapsed().as_nanos() as f64;
+        let begun = Instant::now();
+        let payload = self.inner.encode(batch);
+        let encode = begun.elapsed().as_nanos() as f64;
+        let bytes = match &payload {
+            Payload::Http { body, .. } => body.len() as f64,
+            _ => 0.0,
+        };
+        self.times.lock().unwrap().push([cost / count, encode / count, bytes / count]);
+        payload
+    }
+
+    fn judge(&self, reply: &Reply) -> Verdict {
+        self.inner.judge(reply)
+    }
+}
+
+fn measure<B: Backend>(name: &str, inner: B, events: u64) {
+    let times = Times::default();
+    let timed = Timed { inner, times: Arc::clone(&times), seen: Cell::new(0) };
+    let logs = Builder::new().send_to(timed).overflow(Overflow::Block(Duration::from_secs(10))).start().unwrap();
+    tracing::subscriber::with_default(registry().with(logs.layer()), || {
+        tracing::info_span!("request", request_id = 7, tenant = "acme").in_scope(|| (0..events).for_each(event));
+    });
+    let report = logs.shutdown(Duration::from_secs(60));
+    assert!(report.settled() && report.ledger().lost() == 0, "{report}");
+    let times = times.lock().unwrap();
+    let of = |at: usize| times.iter().map(|batch| batch[at]).collect::<Vec<_>>();
+    println!(
+        "{name:14} {:7.0} {:7.0} {:7.0} {:13.0} {:7}",
+        median(&mut of(0)),
+        median(&mut of(1)),
+        quantile(&mut of(1), 0.0),
+        median(&mut of(2)),
+        times.len(),
+    );
+}
+
+fn main() {
+    support::maybe_store();
+    let events = support::number("EVENTS", 300_000) as u64;
+    println!("ns a record to encode; {}", support::machine());
+    println!("{:14} {:>7} {:>7} {:>7} {:>13} {:>7}", "", "cost", "encode", "best", "bytes/record", "batches");
+    let store = OtherProcess::start();
+    measure("ndjson", Ndjson::new(store.url() + "/insert/jsonline"), events);
+    measure("loki protobuf", Loki::new(store.url()), events);
+    measure("loki json", Loki::new(store.url()).encoding(Encoding::Json), events);
+}

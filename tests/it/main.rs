@@ -1,0 +1,15 @@
+//! The promises, each kept against a scripted store: a module per promise, a test per row of the matrix.
+//!
+//! Every test compares three counts: what it emitted, what the store received, and what the ledger says.
+
+mod backlog;
+mod common;
+mod deaths;
+mod delivery;
+mod feedback;
+mod flush;
+mod hostile;
+mod ledger;
+mod overflow;
+mod poison;
+mod retry;

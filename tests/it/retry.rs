@@ -1,0 +1,331 @@
+//! What a store answers decides what happens next, and nothing is lost over it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use logchute::backend::{Reply, Verdict};
+use logchute::testing::{Answer, Store};
+use logchute::{DestinationState, Reason};
+
+use crate::common::{LONG, Plain, books, close, dropped, emit, exactly_once, log, ms, settle, to, until};
+
+/// How many requests it takes to deliver four records if the first request is answered like this.
+fn requests(status: u16) -> usize {
+    match status {
+        200..=299 => 1,
+        // Halves.
+        413 => 3,
+        401 | 403 | 404 | 405 | 407 | 408 | 415 | 425 | 429 => 2,
+        // Halves; the first is well, so the second must be at fault, and is halved unsent.
+        400..=499 => 4,
+        _ => 2,
+    }
+}
+
+fn answered_once(status: u16, body: &[u8]) {
+    let elsewhere = Store::new();
+    let first = Answer::status(status).body(body).header("Location", elsewhere.url());
+    let store = Store::strict([vec![first], vec![Answer::ok(); requests(status) - 1]].concat());
+    let (builder, _) = to(Plain::to(&store).quick());
+    let logs = builder.start().unwrap();
+    emit(&logs, 4);
+    let report = settle(&logs);
+    let all = format!("status {status}: {report}");
+    assert_eq!(books(&report), (4, 0, 0), "{all}");
+    assert_eq!(store.request_count(), requests(status), "{all}");
+    assert_eq!(elsewhere.connections(), 0, "{all}");
+    store.assert_no_surplus();
+    exactly_once(&store, 1, 4);
+}
+
+fn each_status(body: &[u8]) {
+    let next = AtomicUsize::new(200);
+    thread::scope(|scope| {
+        for _ in 0..24 {
+            scope.spawn(|| {
+                while let Ok(status @ ..=599) = u16::try_from(next.fetch_add(1, Ordering::Relaxed)) {
+                    answered_once(status, body);
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn n1_each_status_with_an_empty_body_means_what_the_table_says() {
+    // 101 is final as well: a switch to a protocol that nobody asked for.
+    answered_once(101, b"");
+    each_status(b"");
+}
+
+#[test]
+fn n1_each_status_with_a_large_body_means_what_the_table_says() {
+    each_status(&[b'x'; 64 * 1024]);
+}
+
+#[test]
+fn n1_a_wrong_configuration_keeps_everything_and_says_so() {
+    for status in [301, 304, 401, 403, 404, 405, 407, 415] {
+        let store = Store::answering(vec![Answer::status(status).body("no such tenant"); 2]);
+        let (builder, diary) = to(Plain::to(&store));
+        let logs = builder.start().unwrap();
+        emit(&logs, 4);
+        let report = logs.flush(Duration::ZERO);
+        assert!(!report.settled());
+        until("it is held", || logs.health().destinations[0].state == DestinationState::Held);
+        until("it is told", || !diary.about(&format!("status {status}")).is_empty());
+        assert!(diary.about("LOGCHUTE_URL")[0].contains("4 are owed"), "{:?}", diary.lines());
+        let report = settle(&logs);
+        assert_eq!(books(&report), (4, 0, 0), "{status}: {report}");
+        exactly_once(&store, 1, 4);
+        assert_eq!(diary.lines().len(), 2, "told once, and that it is over: {:?}", diary.lines());
+    }
+}
+
+#[test]
+fn n9_a_busy_store_loses_nothing_of_a_thousand_events_a_second() {
+    let begun = Instant::now();
+    let store = Store::with(move |_| match begun.elapsed() < Duration::from_secs(3) {
+        true => Answer::unavailable(),
+        false => Answer::ok(),
+    });
+    let logs = to(Plain::to(&store)).0.linger(ms(100)).start().unwrap();
+    // Each of four threads logs its n-th event n × 4 ms after the begin.
+    log(&logs, 4, 1_500, |seq| {
+        let due = begun + ms(4) * u32::try_from(seq).unwrap();
+        thread::sleep(due.saturating_duration_since(Instant::now()));
+    });
+    let report = settle(&logs);
+    assert_eq!(books(&report), (6_000, 0, 0), "{report}");
+    exactly_once(&store, 4, 1_500);
+}
+
+#[test]
+fn n8_the_wait_that_the_store_asks_for_is_kept() {
+    let began = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let there = Arc::clone(&began);
+    let store = Store::with(move |_| {
+        let mut began = there.lock().unwrap();
+        began.push(Instant::now());
+        if began.len() == 1 { Answer::busy(Duration::from_secs(1)) } else { Answer::ok() }
+    });
+    let logs = to(Plain::to(&store).quick()).0.start().unwrap();
+    emit(&logs, 10);
+    close(&logs);
+    let began = began.lock().unwrap();
+    assert!(began[1] - began[0] >= Duration::from_secs(1), "{began:?}");
+    exactly_once(&store, 1, 10);
+}
+
+#[test]
+fn n8_an_answer_to_an_older_request_does_not_cut_that_wait_short() {
+    // Two are in flight; the first is answered last, and well.
+    let busy = Arc::new(std::sync::Mutex::new(None));
+    let next = Arc::new(std::sync::Mutex::new(None));
+    let gate = logchute::testing::Gate::new();
+    let store = Store::with({
+        let (busy, next, gate) = (Arc::clone(&busy), Arc::clone(&next), gate.clone());
+        move |request| match request.order() {
+            0 => Answer::held(&gate),
+            1 => {
+                *busy.lock().unwrap() = Some(Instant::now());
+                Answer::busy(Duration::from_secs(1))
+            }
+            _ => {
+                next.lock().unwrap().get_or_insert_with(Instant::now);
+                Answer::ok()
+            }
+        }
+    });
+    let logs = to(Plain::to(&store).batches_of(10).quick()).0.in_flight(2).start().unwrap();
+    emit(&logs, 40);
+    until("it asked to wait", || logs.health().destinations[0].state == DestinationState::Retrying);
+    gate.open();
+    close(&logs);
+    let (busy, next) = (busy.lock().unwrap().unwrap(), next.lock().unwrap().unwrap());
+    assert!(next - busy >= Duration::from_secs(1), "{:?}", next - busy);
+    exactly_once(&store, 1, 40);
+}
+
+#[test]
+fn n8_an_absurd_wait_does_not_outlast_a_flush() {
+    for wait in ["1000000000000", "-1", "soon", "Fri, 31 Dec 9999 23:59:59 GMT", "0"] {
+        let store = Store::answering([Answer::status(429).header("Retry-After", wait)]);
+        let logs = to(Plain::to(&store).quick()).0.start().unwrap();
+        emit(&logs, 10);
+        let _ = logs.flush(ms(1));
+        until("it was refused", || store.request_count() > 0);
+        // The store asked for a minute, which would be too late.
+        let report = logs.shutdown(Duration::from_secs(20));
+        assert_eq!(books(&report), (10, 0, 0), "{wait}: {report}");
+        exactly_once(&store, 1, 10);
+    }
+}
+
+#[test]
+fn p8_while_the_store_is_unwell_there_is_one_probe_at_a_time() {
+    let (fails, unwell) = (Arc::new(AtomicBool::new(true)), Arc::new(AtomicBool::new(false)));
+    let (now, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let store = Store::with({
+        let (fails, unwell, now, most) = (fails.clone(), unwell.clone(), now.clone(), most.clone());
+        move |_| {
+            let others = now.fetch_add(1, Ordering::SeqCst);
+            if unwell.load(Ordering::SeqCst) {
+                most.fetch_max(others + 1, Ordering::SeqCst);
+            }
+            // Long enough for a second request, if there was one.
+            thread::sleep(ms(2));
+            now.fetch_sub(1, Ordering::SeqCst);
+            if fails.load(Ordering::SeqCst) { Answer::unavailable() } else { Answer::ok() }
+        }
+    });
+    let logs = to(Plain::to(&store).batches_of(10).quick()).0.in_flight(8).start().unwrap();
+    emit(&logs, 10);
+    let _ = logs.flush(ms(1));
+    until("the store is unwell", || logs.health().destinations[0].state == DestinationState::Retrying);
+    unwell.store(true, Ordering::SeqCst);
+    for seq in 11..=1_000 {
+        logs.emit(crate::common::record(1, seq));
+    }
+    let before = store.request_count();
+    assert!(store.wait_for_requests(before + 50, LONG));
+    assert_eq!(most.load(Ordering::SeqCst), 1);
+    unwell.store(false, Ordering::SeqCst);
+    fails.store(false, Ordering::SeqCst);
+    let report = settle(&logs);
+    assert_eq!(books(&report), (1_000, 0, 0), "{report}");
+    exactly_once(&store, 1, 1_000);
+}
+
+#[test]
+fn n10_a_store_that_fails_now_and_then_loses_nothing() {
+    for percent in [10, 50, 90] {
+        let store = Store::with(move |request| match (request.order() * 37) % 100 < percent {
+            true => [Answer::unavailable(), Answer::reset(), Answer::close(), Answer::status(429)][request.order() % 4]
+                .clone(),
+            false => Answer::ok(),
+        });
+        let logs = to(Plain::to(&store).batches_of(20).quick()).0.start().unwrap();
+        log(&logs, 4, 200, |_| {});
+        let report = settle(&logs);
+        assert_eq!(books(&report), (800, 0, 0), "{report}");
+        exactly_once(&store, 4, 200);
+    }
+}
+
+/// A pipeline whose backend reads the first answer as `verdict`, and all others by their status.
+fn judged(records: usize, verdict: Verdict) -> (Store, logchute::Report) {
+    let store = Store::new();
+    let first = AtomicBool::new(true);
+    let plain = Plain::to(&store).on_judge(move |reply: &Reply| match first.swap(false, Ordering::SeqCst) {
+        true => verdict.clone(),
+        false => Verdict::of_status(reply),
+    });
+    let logs = to(plain.quick()).0.start().unwrap();
+    emit(&logs, records);
+    let report = settle(&logs);
+    (store, report)
+}
+
+/// The numbers in the n-th request.
+fn sent(store: &Store, request: usize) -> Vec<usize> {
+    store.requests()[request].records().iter().map(|record| crate::common::number(record).unwrap().1).collect()
+}
+
+#[test]
+fn n2_of_a_partial_answer_only_the_items_named_are_sent_again_or_rejected() {
+    let no = |at| (at, "no".to_owned());
+    for at in [0, 1, 50, 98, 99] {
+        let (store, report) = judged(100, Verdict::Items { retry: vec![at], rejected: vec![] });
+        assert_eq!((store.request_count(), books(&report)), (2, (100, 0, 0)), "{report}");
+        assert_eq!(sent(&store, 1), [at + 1]);
+        let (store, report) = judged(100, Verdict::Items { retry: vec![], rejected: vec![no(at)] });
+        assert_eq!((store.request_count(), books(&report)), (1, (99, 1, 0)), "{report}");
+    }
+    let (store, report) = judged(10, Verdict::Items { retry: vec![7, 2, 2], rejected: vec![no(0), no(9)] });
+    assert_eq!((store.request_count(), books(&report)), (2, (8, 2, 0)), "{report}");
+    assert_eq!(sent(&store, 1), [3, 8]);
+}
+
+#[test]
+fn n2_an_answer_about_items_that_were_never_sent_does_not_upset_the_books() {
+    let no = |at| (at, "no".to_owned());
+    let rejected = vec![no(3), no(3), no(10), no(usize::MAX)];
+    let (store, report) = judged(10, Verdict::Items { retry: vec![3, 10, usize::MAX, 4], rejected });
+    assert_eq!((store.request_count(), books(&report)), (2, (9, 1, 0)), "{report}");
+    assert_eq!(sent(&store, 1), [5]);
+    let (_, report) = judged(10, Verdict::AckWithLoss { rejected: 99, reason: "no".into() });
+    assert_eq!(books(&report), (0, 10, 0), "{report}");
+    let (_, report) = judged(10, Verdict::ResumeAfter(99));
+    assert_eq!(books(&report), (10, 0, 0), "{report}");
+}
+
+#[test]
+fn n2_resume_after_sends_the_record_named_and_the_rest_again() {
+    for stored in [1, 5, 9] {
+        let (store, report) = judged(10, Verdict::ResumeAfter(stored));
+        assert_eq!((store.request_count(), books(&report)), (2, (10, 0, 0)), "{report}");
+        assert_eq!(sent(&store, 1), (stored + 1..=10).collect::<Vec<_>>());
+    }
+}
+
+#[test]
+fn n2_a_loss_that_the_store_admits_is_counted_as_rejected() {
+    let (store, report) = judged(10, Verdict::AckWithLoss { rejected: 3, reason: "three are too old".into() });
+    assert_eq!((store.request_count(), books(&report)), (1, (7, 3, 0)), "{report}");
+}
+
+#[test]
+fn n2_split_hold_and_refresh_keep_everything() {
+    for (verdict, requests) in [(Verdict::Split, 3), (Verdict::Hold("wrong path".into()), 2), (Verdict::Refresh, 2)] {
+        let (store, report) = judged(10, verdict);
+        assert_eq!((store.request_count(), books(&report)), (requests, (10, 0, 0)), "{report}");
+    }
+}
+
+#[test]
+fn n1_a_credential_that_was_renewed_is_used_at_once() {
+    let path = std::env::temp_dir().join(format!("logchute-it-token-{}", std::process::id()));
+    std::fs::write(&path, "old").unwrap();
+    let renewed = path.clone();
+    let store = Store::with(move |request| match request.header("authorization") {
+        Some("Bearer new") => Answer::ok(),
+        _ => {
+            std::fs::write(&renewed, "new").unwrap();
+            Answer::status(401)
+        }
+    });
+    let logs = to(Plain::to(&store).quick().token_file(&path)).0.start().unwrap();
+    emit(&logs, 10);
+    let report = settle(&logs);
+    assert_eq!((store.request_count(), books(&report)), (2, (10, 0, 0)), "{report}");
+    std::fs::remove_file(path).unwrap();
+}
+
+#[test]
+fn p2_a_schedule_that_ends_drops_the_batch_as_expired() {
+    struct Twice(u32);
+    impl logchute::Schedule for Twice {
+        fn next(&mut self, _: f64) -> Option<Duration> {
+            self.0 += 1;
+            (self.0 <= 2).then_some(ms(1))
+        }
+        fn reset(&mut self) {
+            self.0 = 0;
+        }
+    }
+    let store = Store::answering(vec![Answer::unavailable(); 3]);
+    let destination = logchute::Destination::new(Plain::to(&store)).retry(Twice(0));
+    let logs = to(destination).0.start().unwrap();
+    emit(&logs, 10);
+    let report = logs.flush(LONG);
+    assert!(report.settled(), "{report}");
+    assert_eq!((store.request_count(), dropped(&report, Reason::Expired)), (3, 10), "{report}");
+    // It begins anew with the next batch.
+    emit(&logs, 5);
+    let report = settle(&logs);
+    assert_eq!(books(&report).0, store.count() as u64, "{report}");
+    exactly_once(&store, 1, 5);
+}
