@@ -4,9 +4,10 @@
 //! the interest is `always` or `never`, and the level hint is true. Events and spans are filtered apart:
 //! otherwise a filter of `warn` would take the request's fields from every error.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::{ArcSwap, Guard};
+use tracing::dispatcher::{self, Dispatch, WeakDispatch};
 use tracing::level_filters::LevelFilter;
 use tracing::subscriber::Interest;
 use tracing::{Level, Metadata, Subscriber};
@@ -57,22 +58,41 @@ pub(crate) fn max_level(filter: &Targets) -> LevelFilter {
 }
 
 /// The filters as they are now; read without a lock.
-pub(crate) struct LiveFilter(ArcSwap<Filters>);
+pub(crate) struct LiveFilter {
+    filters: ArcSwap<Filters>,
+    /// The subscribers that the layer is part of.
+    subscribers: Mutex<Vec<WeakDispatch>>,
+}
 
 impl LiveFilter {
     pub(crate) fn new(filters: Filters) -> Self {
-        Self(ArcSwap::from_pointee(filters))
+        Self { filters: ArcSwap::from_pointee(filters), subscribers: Mutex::default() }
     }
 
     #[inline]
     pub(crate) fn now(&self) -> Guard<Arc<Filters>> {
-        self.0.load()
+        self.filters.load()
+    }
+
+    pub(super) fn is_part_of(&self, subscriber: &Dispatch) {
+        let mut subscribers = self.subscribers.lock().unwrap_or_else(PoisonError::into_inner);
+        subscribers.retain(|subscriber| subscriber.upgrade().is_some());
+        subscribers.push(subscriber.downgrade());
     }
 
     /// Replaces the filter of destinations that have none of their own.
     pub(crate) fn set_events(&self, events: Targets) {
-        self.0.rcu(|filters| Filters { events: events.clone(), ..Filters::clone(filters) });
-        tracing::callsite::rebuild_interest_cache();
+        self.filters.rcu(|filters| Filters { events: events.clone(), ..Filters::clone(filters) });
+        let subscriber = {
+            let subscribers = self.subscribers.lock().unwrap_or_else(PoisonError::into_inner);
+            subscribers.iter().find_map(WeakDispatch::upgrade)
+        };
+        // Where there is only one subscriber, tracing asks that of the current thread in its place: a thread that has
+        // none would mute every callsite of the process.
+        match subscriber {
+            Some(subscriber) => dispatcher::with_default(&subscriber, tracing::callsite::rebuild_interest_cache),
+            None => tracing::callsite::rebuild_interest_cache(),
+        }
     }
 }
 
@@ -82,17 +102,31 @@ pub(super) struct LayerFilter(pub(super) Arc<Intake>);
 impl LayerFilter {
     fn admits(&self, metadata: &Metadata<'_>) -> bool {
         let filters = self.0.filters.now();
-        if metadata.is_span() {
-            filters.spans.would_enable(metadata.target(), metadata.level())
-        } else {
-            filters.admit(metadata.target(), *metadata.level())
+        let (target, level) = (metadata.target(), *metadata.level());
+        let as_span = || filters.spans.would_enable(target, &level);
+        match (metadata.is_event(), metadata.is_span()) {
+            (true, _) => filters.admit(target, level),
+            (false, true) => as_span(),
+            // `enabled!` asks for either.
+            (false, false) => filters.admit(target, level) || as_span(),
         }
     }
 }
 
+/// The name under which `tracing-log` asks whether a log record is wanted. Of those it then passes on, whose name is
+/// another one, the layer looks at the target again.
+const BRIDGED_RECORD: &str = "log record";
+
+/// Whether it is no more than a question, as of `enabled!` and `log_enabled!`, with no event or span behind it.
+fn is_question(metadata: &Metadata<'_>) -> bool {
+    metadata.name().starts_with("enabled ") || metadata.name() == BRIDGED_RECORD
+}
+
 impl<S: Subscriber> Filter<S> for LayerFilter {
     fn enabled(&self, metadata: &Metadata<'_>, _: &Context<'_, S>) -> bool {
-        self.admits(metadata)
+        // The registry keeps a "no" for the event that it expects next, and would keep that one from us: the next one
+        // may well be an event that we always want. Here a "no" changes no answer, another layer has said "yes".
+        is_question(metadata) || self.admits(metadata)
     }
 
     fn callsite_enabled(&self, metadata: &'static Metadata<'static>) -> Interest {

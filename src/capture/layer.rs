@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
-use tracing::{Event, Metadata, Subscriber};
+use tracing::{Dispatch, Event, Subscriber};
 use tracing_subscriber::layer::{Context, Layer};
 use tracing_subscriber::registry::LookupSpan;
 
@@ -38,6 +38,10 @@ where
     S: Subscriber + for<'a> LookupSpan<'a>,
     A: Send + Sync + 'static,
 {
+    fn on_register_dispatch(&self, subscriber: &Dispatch) {
+        self.intake.filters.is_part_of(subscriber);
+    }
+
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
         if let Ok(_capturing) = Capturing::enter() {
             let _ = catch_unwind(AssertUnwindSafe(|| span::begin(attributes, id, &context)));
@@ -52,60 +56,96 @@ where
 
     fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
         let metadata = event.metadata();
+        if metadata.target() == "log" && metadata.name() == "log event" {
+            return self.on_bridged_event(event, &context);
+        }
         let severity = Severity::from(*metadata.level());
         self.intake.capture(severity, true, |writer| {
-            if metadata.target() == "log" && metadata.name() == "log event" {
-                begin_bridged(writer, event, metadata, severity);
-                event.record(&mut Visitor::of_bridged_event(&mut writer.fields));
-            } else {
-                writer.begin(Callsite::Static(metadata), severity, now_nanos());
-                event.record(&mut Visitor::of_event(&mut writer.fields));
-            }
-            // The lock of a span may be poisoned by another layer: then the event goes without its fields.
-            let _ = catch_unwind(AssertUnwindSafe(|| {
-                for span in context.event_scope(event).into_iter().flatten() {
-                    span::append(writer, &span);
-                }
-            }));
+            writer.begin(Callsite::Static(metadata), severity, now_nanos());
+            event.record(&mut Visitor::of_event(&mut writer.fields));
+            append_spans(writer, event, &context);
         });
     }
 }
 
-/// What `tracing-log` makes of a log record has its callsite in fields: target, module, file and line.
-#[cold]
-fn begin_bridged(writer: &mut Writer<'_>, event: &Event<'_>, metadata: &'static Metadata<'static>, severity: Severity) {
-    #[derive(Default)]
-    struct Origin {
-        target: Option<String>,
-        module: Option<String>,
-        file: Option<String>,
-        line: Option<u32>,
-    }
-    impl Visit for Origin {
-        fn record_str(&mut self, field: &Field, value: &str) {
-            match field.name() {
-                "log.target" => self.target = Some(value.to_owned()),
-                "log.module_path" => self.module = Some(value.to_owned()),
-                "log.file" => self.file = Some(value.to_owned()),
-                _ => {}
-            }
+impl<A> EventLayer<A> {
+    /// Takes a log record that comes through `tracing-log`.
+    #[cold]
+    fn on_bridged_event<S>(&self, event: &Event<'_>, context: &Context<'_, S>)
+    where
+        S: Subscriber + for<'a> LookupSpan<'a>,
+    {
+        let (level, origin) = (*event.metadata().level(), Origin::of(event));
+        // The filter does not say "no" to log records, see there.
+        if self.intake.filters.now().admit(origin.target(), level) {
+            let severity = Severity::from(level);
+            self.intake.capture(severity, true, |writer| {
+                writer.begin(origin.callsite(), severity, now_nanos());
+                event.record(&mut Visitor::of_bridged_event(&mut writer.fields));
+                append_spans(writer, event, context);
+            });
         }
-        fn record_u64(&mut self, field: &Field, value: u64) {
-            if field.name() == "log.line" {
-                self.line = u32::try_from(value).ok();
-            }
-        }
-        fn record_debug(&mut self, _: &Field, _: &dyn fmt::Debug) {}
     }
-    let mut origin = Origin::default();
-    event.record(&mut origin);
-    let callsite = Callsite::Inline {
-        target: origin.target.as_deref().unwrap_or(metadata.target()),
-        module: origin.module.as_deref(),
-        file: origin.file.as_deref(),
-        line: origin.line,
-    };
-    writer.begin(callsite, severity, now_nanos());
+}
+
+#[inline]
+fn append_spans<S>(writer: &mut Writer<'_>, event: &Event<'_>, context: &Context<'_, S>)
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+{
+    // The lock of a span may be poisoned by another layer: then the event goes without its fields.
+    let _ = catch_unwind(AssertUnwindSafe(|| {
+        for span in context.event_scope(event).into_iter().flatten() {
+            span::append(writer, &span);
+        }
+    }));
+}
+
+/// What `tracing-log` makes of a log record has its callsite in fields.
+#[derive(Default)]
+struct Origin {
+    target: Option<String>,
+    module: Option<String>,
+    file: Option<String>,
+    line: Option<u32>,
+}
+
+impl Origin {
+    fn of(event: &Event<'_>) -> Self {
+        let mut origin = Self::default();
+        event.record(&mut origin);
+        origin
+    }
+
+    fn target(&self) -> &str {
+        self.target.as_deref().unwrap_or("log")
+    }
+
+    fn callsite(&self) -> Callsite<'_> {
+        Callsite::Inline {
+            target: self.target(),
+            module: self.module.as_deref(),
+            file: self.file.as_deref(),
+            line: self.line,
+        }
+    }
+}
+
+impl Visit for Origin {
+    fn record_str(&mut self, field: &Field, value: &str) {
+        match field.name() {
+            "log.target" => self.target = Some(value.to_owned()),
+            "log.module_path" => self.module = Some(value.to_owned()),
+            "log.file" => self.file = Some(value.to_owned()),
+            _ => {}
+        }
+    }
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        if field.name() == "log.line" {
+            self.line = u32::try_from(value).ok();
+        }
+    }
+    fn record_debug(&mut self, _: &Field, _: &dyn fmt::Debug) {}
 }
 
 /// Writes typed values as `tracing` gives them.
