@@ -20,6 +20,8 @@
 mod callsite;
 mod fields;
 mod limits;
+#[cfg(test)]
+mod properties;
 mod read;
 mod severity;
 mod slot;

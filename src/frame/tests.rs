@@ -17,15 +17,15 @@ fn site() -> &'static Metadata<'static> {
     .metadata()
 }
 
-fn frame(write: impl FnOnce(&mut Writer<'_>)) -> Frame {
+pub(super) fn frame(write: impl FnOnce(&mut Writer<'_>)) -> Frame {
     Frame::of(Callsite::Static(site()), Severity::Warn, 7, write)
 }
 
-fn read(frame: &Frame) -> RecordRef<'_> {
+pub(super) fn read(frame: &Frame) -> RecordRef<'_> {
     RecordRef::new(frame.callsite(), frame.bytes(), frame.nanos(), ID)
 }
 
-fn named(name: &str) -> Key<'_> {
+pub(super) fn named(name: &str) -> Key<'_> {
     Key::named(name)
 }
 
