@@ -305,7 +305,7 @@ impl Worker {
             let all = |marks: &Vec<u64>| lanes.iter().zip(marks).all(|(lane, &mark)| lane.has_settled(mark));
             flush.marks.as_ref().is_some_and(all)
         };
-        let mut closing = None;
+        let mut closing = Vec::new();
         // What the end itself lost is told in the stream, so it waits for that as well.
         let is_quiet = || lanes.iter().all(|lane| lane.has_settled(u64::MAX));
         let is_over = |flush: &Flush| {
@@ -314,18 +314,21 @@ impl Worker {
         for flush in self.flushes.extract_if(.., |flush| is_over(flush)) {
             let settled = is_settled(&flush);
             if flush.ticket.closing {
-                closing = Some((flush.ticket, settled));
+                closing.push((flush.ticket, settled));
             } else {
                 flush.ticket.complete(self.control.books().ledger(&self.intake.queue), settled);
             }
         }
-        let Some((ticket, settled)) = closing else { return false };
-        self.end(&ticket, settled);
+        let Some(&(_, settled)) = closing.first() else { return false };
+        let ledger = self.end(settled);
+        for (ticket, settled) in closing {
+            ticket.complete(ledger.clone(), settled);
+        }
         true
     }
 
     /// The last act: counts what could not be sent.
-    fn end(&mut self, ticket: &Ticket, settled: bool) {
+    fn end(&mut self, settled: bool) -> Ledger {
         // Callers that were admitted before the queue closed may still be on their way into it.
         let patience = Instant::now() + Duration::from_millis(20);
         loop {
@@ -347,7 +350,7 @@ impl Worker {
         for flush in self.flushes.drain(..) {
             flush.ticket.complete(ledger.clone(), settled);
         }
-        ticket.complete(ledger, settled);
+        ledger
     }
 
     fn drop_queued(&mut self, reason: Reason) {
