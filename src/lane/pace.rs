@@ -28,6 +28,8 @@ pub(super) struct Pace {
     state: State,
     /// Up to when somebody waits for a flush.
     hurry: Option<Instant>,
+    /// Whether a wait that the store asked for was cut short for that already.
+    defied: bool,
 }
 
 /// What a failed attempt leads to.
@@ -46,6 +48,7 @@ impl Pace {
             most,
             state: State::Well,
             hurry: None,
+            defied: false,
         }
     }
 
@@ -114,8 +117,13 @@ impl Pace {
     }
 
     fn wait(&mut self, own: Duration, asked: Option<Duration>, now: Instant) -> Next {
-        let own = if self.hurry.is_some_and(|deadline| now < deadline) { own.min(HURRIED) } else { own };
-        let until = now + asked.map_or(own, |asked| asked.max(own.min(HURRIED)));
+        let hurry = self.hurry.filter(|&deadline| now < deadline);
+        let own = if hurry.is_some() { own.min(HURRIED) } else { own };
+        let mut until = now + asked.map_or(own, |asked| asked.max(own.min(HURRIED)));
+        if asked.is_some() && !self.defied && hurry.is_some_and(|deadline| until > deadline) {
+            self.defied = true;
+            until = now + own;
+        }
         self.state = State::Waiting { until, asked_by_store: asked.is_some() };
         Next::Again(until)
     }
@@ -124,11 +132,13 @@ impl Pace {
     /// would outlast the deadline, and then once.
     pub(super) fn hurry(&mut self, deadline: Instant, now: Instant) {
         self.hurry = self.hurry.max(Some(deadline));
+        self.defied = false;
         if let State::Waiting { until, asked_by_store } = &mut self.state {
             if !*asked_by_store {
                 *until = (*until).min(now + HURRIED.mul_f64(fastrand::f64() / 2.0));
             } else if *until > deadline {
                 *until = now;
+                self.defied = true;
             }
         }
     }
