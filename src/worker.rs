@@ -42,9 +42,6 @@ const ROUND: usize = 1024;
 const DEATHS: usize = 5;
 const DEATHS_WITHIN: Duration = Duration::from_secs(60);
 
-/// Two threads for resolving names: one that hangs does not keep the next from starting.
-const BLOCKING_THREADS: usize = 2;
-
 /// A flush under way.
 struct Flush {
     ticket: Arc<Ticket>,
@@ -389,10 +386,8 @@ fn totals(ledger: &Ledger) -> String {
 fn runtime() -> io::Result<runtime::Runtime> {
     runtime::Builder::new_current_thread()
         .enable_all()
-        .max_blocking_threads(BLOCKING_THREADS)
-        .thread_name("logchute-dns")
-        // Host names are resolved on this runtime's blocking pool, not on this thread. Muting only this
-        // thread would let the resolver's log lines enter the queue, and each send would cause the next.
+        // Nothing blocks on it: names are resolved on threads of their own. Should anything, it is ours as well.
+        .max_blocking_threads(1)
         .on_thread_start(mute::this_thread)
         .build()
 }

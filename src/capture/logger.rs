@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use log::kv::{Error, Key as LogKey, Value, VisitSource, VisitValue};
 
+use super::layer::EventLayer;
 use super::{Intake, Record, now_nanos, span, twins};
 use crate::frame::{Callsite, FieldsWriter, Key, Severity, Slot, Writer, panic_message};
 
@@ -20,14 +21,14 @@ impl<A> Logger<A> {
     }
 }
 
-impl<A: Send + Sync> log::Log for Logger<A> {
+impl<A: Send + Sync + 'static> log::Log for Logger<A> {
     fn enabled(&self, metadata: &log::Metadata<'_>) -> bool {
         let severity = Severity::from(metadata.level());
         self.intake.filters.now().admit(metadata.target(), severity.level())
     }
 
     fn log(&self, record: &log::Record<'_>) {
-        if self.enabled(record.metadata()) && !twins::is_twin(record) {
+        if self.enabled(record.metadata()) && !twins::is_twin::<EventLayer<A>>(record) {
             let severity = Severity::from(record.level());
             self.intake.capture(severity, true, |writer| {
                 write(record, severity, writer);
