@@ -394,9 +394,12 @@ impl Lane {
     }
 
     fn well(&mut self) {
-        let is_news = self.pace.succeeded();
-        self.held &= !self.pace.is_well();
-        if is_news && self.last_failure.take().is_some() {
+        self.pace.succeeded();
+        if !self.pace.is_well() {
+            return;
+        }
+        self.held = false;
+        if self.last_failure.take().is_some() {
             let (name, owed) = (&self.parts.name, self.owed());
             let text = || format!("{name} takes records again; {owed} are owed to it");
             self.parts.voice.recovered(Topic::at("failed", self.parts.index), text);

@@ -10,6 +10,12 @@ use super::retry::{FullJitter, Schedule, hold};
 /// While somebody waits in a flush, the lane tries at least this often.
 const HURRIED: Duration = Duration::from_millis(500);
 
+/// The longest wait that a store may ask for, whoever read its answer; `Retry-After` is read with the same limit.
+const ASKED_MAX: Duration = Duration::from_secs(60);
+
+/// The longest wait of a schedule. The clock cannot hold every number that one may come up with.
+const OWN_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+
 enum State {
     Well,
     /// Until then, nothing is sent.
@@ -66,22 +72,21 @@ impl Pace {
         }
     }
 
-    /// The store took, or refused, what it was sent: it is well. Says whether that is news.
-    pub(super) fn succeeded(&mut self) -> bool {
-        // The answer to a request that was begun before the failure says nothing about now, and must not cut a wait
-        // short that the store asked for.
-        if matches!(self.state, State::Waiting { .. }) {
-            return false;
+    /// The store took, or refused, what it was sent: it is well.
+    ///
+    /// Not so while a wait is on: the answer to a request that was begun before the failure says nothing about now,
+    /// and must not cut a wait short that the store asked for.
+    pub(super) fn succeeded(&mut self) {
+        if !matches!(self.state, State::Waiting { .. }) {
+            self.state = State::Well;
+            self.holds = 0;
+            self.schedule.reset();
         }
-        let was_unwell = !matches!(self.state, State::Well);
-        self.state = State::Well;
-        self.holds = 0;
-        self.schedule.reset();
-        was_unwell
     }
 
     /// An attempt failed in a way that may pass.
     pub(super) fn failed(&mut self, asked: Option<Duration>, now: Instant) -> Next {
+        let asked = asked.map(|asked| asked.min(ASKED_MAX));
         // Other requests of the same moment may fail as well: that is one failure, not several. What is asked with
         // the last of them counts as much as with the first.
         if let State::Waiting { until, asked_by_store } = &mut self.state {
@@ -95,7 +100,7 @@ impl Pace {
             self.schedule.reset();
             return Next::GiveUp;
         };
-        self.wait(own, asked, now)
+        self.wait(own.min(OWN_MAX), asked, now)
     }
 
     /// The configuration is wrong: ask rarely.
