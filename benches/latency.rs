@@ -18,7 +18,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use logchute::backend::Ndjson;
-use logchute::{Builder, Guard, Overflow};
+use logchute::{Builder, Guard};
 use support::figures::thousands;
 use support::process::Threads;
 use support::{OtherProcess, event};
@@ -31,17 +31,20 @@ const EVERY: Duration = Duration::from_millis(5);
 /// What a busy service logs in a second; the promise is to drain at five times that.
 const LIVE: f64 = 2000.0;
 
-fn start(store: &OtherProcess, overflow: Overflow) -> Guard {
+/// Events between two looks at the books.
+const PIECE: u64 = 1000;
+
+fn start(store: &OtherProcess) -> Guard {
     let url = store.url() + "/insert/jsonline";
     // That the store is away is what this is about; it need not be told.
-    Builder::new().send_to(Ndjson::new(url)).overflow(overflow).on_diagnostic(|_| {}).start().unwrap()
+    Builder::new().send_to(Ndjson::new(url)).on_diagnostic(|_| {}).start().unwrap()
 }
 
 /// Emits one event every few milliseconds, and then none; the figures are those of the worker's thread.
 fn arrival(seconds: u64, idle: u64) {
     let mut store = OtherProcess::start();
     store.stamp();
-    let logs = start(&store, Overflow::DropNewest);
+    let logs = start(&store);
     tracing::subscriber::with_default(registry().with(logs.layer()), || {
         let (begun, before) = (Instant::now(), Threads::named("logchute"));
         let mut next = begun;
@@ -75,15 +78,15 @@ fn show_worker(what: &str, before: Threads, begun: Instant) {
 fn backlog() {
     let mut store = OtherProcess::start();
     store.away(true);
-    let logs = start(&store, Overflow::Block(Duration::from_secs(10)));
+    let logs = start(&store);
     let subscriber = registry().with(logs.layer());
     tracing::subscriber::with_default(subscriber, || {
         let mut emitted = 0;
         while logs.ledger().destinations[0].dropped.total() == 0 {
-            (0..1000).for_each(event);
-            emitted += 1000;
-            // At full speed callers would be far ahead of what the books say.
-            thread::sleep(Duration::from_millis(1));
+            // No faster than the worker drains, or it is the queue that drops.
+            (0..PIECE).for_each(event);
+            emitted += PIECE;
+            thread::sleep(Duration::from_millis(2));
         }
         let owed = logs.ledger().unsettled();
         store.away(false);
@@ -106,7 +109,12 @@ fn backlog() {
         );
 
         store.forget();
-        (0..owed).for_each(event);
+        for _ in 0..owed / PIECE {
+            (0..PIECE).for_each(event);
+            while logs.ledger().queued > PIECE {
+                thread::yield_now();
+            }
+        }
         assert!(logs.flush(Duration::from_secs(60)).settled());
         let (span, taken) = (store.span(), store.taken());
         let live = taken.records as f64 / span.as_secs_f64();

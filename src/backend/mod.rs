@@ -7,7 +7,7 @@
 //! [`Backend`] is public, so that a store of your own is one file as well (`examples/custom_backend.rs`), but
 //! not yet stable: it may change in a minor release until two outside backends were written against it.
 
-#[cfg(any(test, feature = "testing"))]
+#[cfg(feature = "testing")]
 pub(crate) mod conformance;
 #[cfg(test)]
 mod corpus;

@@ -106,8 +106,11 @@ fn logchute(name: &str, url: &str) -> Settle {
 
 /// Its queue of 512 cannot be set.
 fn tracing_loki(url: &str) -> Settle {
-    let (layer, controller, task) =
-        tracing_loki::builder().label("service_name", "peers").unwrap().build_controller_url(url.parse().unwrap()).unwrap();
+    let (layer, controller, task) = tracing_loki::builder()
+        .label("service_name", "peers")
+        .unwrap()
+        .build_controller_url(url.parse().unwrap())
+        .unwrap();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let task = runtime.spawn(task);
     install(registry().with(layer));
