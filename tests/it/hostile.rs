@@ -124,7 +124,8 @@ fn n4_a_store_that_does_not_read_ends_at_the_timeout() {
         logs.emit(logchute::Record::new(Severity::Warn, text.clone()));
     }
     let report = settle(&logs);
-    assert_eq!((books(&report), store.count(), store.distinct()), ((60, 0, 0), 60, 60), "{report}");
+    // On a busy machine the next attempt may run out of time as well, when all of it is there.
+    assert_eq!((books(&report), store.distinct()), ((60, 0, 0), 60), "{report}");
 }
 
 #[test]
