@@ -7,7 +7,6 @@
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
@@ -21,8 +20,9 @@ use tokio::runtime;
 
 use crate::announce::Announcer;
 use crate::capture::Intake;
+use crate::contain::contained;
 use crate::flush::{Control, Ticket};
-use crate::frame::{Frame, RecordId, RecordRef, Severity, panic_message};
+use crate::frame::{Frame, RecordId, RecordRef, Severity};
 use crate::health::WorkerState;
 use crate::lane::{Lane, Outcome, Sending};
 use crate::ledger::{Ledger, Reason};
@@ -119,10 +119,10 @@ impl Worker {
     /// Runs, and runs again after each panic, until the pipeline is shut down.
     fn supervise(mut self, runtime: &runtime::Runtime) {
         self.publish(WorkerState::Running);
-        while let Err(panic) = catch_unwind(AssertUnwindSafe(|| runtime.block_on(self.run()))) {
+        while let Err(message) = contained(|| runtime.block_on(self.run())) {
             self.restarts += 1;
             let now = Instant::now();
-            self.recover(panic_message(panic.as_ref()), now);
+            self.recover(&message, now);
             if self.is_degraded(now) && self.degraded() {
                 return;
             }
@@ -146,13 +146,11 @@ impl Worker {
         for lane in &mut self.lanes {
             lane.recover();
         }
-        let _ = catch_unwind(AssertUnwindSafe(|| {
-            self.voice.say(
-                Topic::new("worker panicked"),
-                || format!("the worker panicked and was restarted; what was in flight is sent again: {message}"),
-                now,
-            );
-        }));
+        self.voice.say(
+            Topic::new("worker panicked"),
+            || format!("the worker panicked and was restarted; what was in flight is sent again: {message}"),
+            now,
+        );
     }
 
     /// Keeps the queue empty and the books right, and does nothing else that could panic, until the oldest death is
