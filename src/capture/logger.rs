@@ -7,6 +7,7 @@ use log::kv::{Error, Key as LogKey, Value, VisitSource, VisitValue};
 
 use super::layer::EventLayer;
 use super::{Intake, Record, now_nanos, span, twins};
+use crate::contain::quietly;
 use crate::frame::{Callsite, FieldsWriter, Key, Severity, Slot, Writer, panic_message};
 
 /// The logger; `alive` is held as long as it is.
@@ -55,7 +56,7 @@ impl Intake {
 
 fn append_spans(writer: &mut Writer<'_>) {
     // As for events: a lock that another layer poisoned costs the spans' fields, not the record.
-    let _ = catch_unwind(AssertUnwindSafe(|| span::append_current(writer)));
+    quietly(|| span::append_current(writer));
 }
 
 fn write(record: &log::Record<'_>, severity: Severity, writer: &mut Writer<'_>) {

@@ -3,7 +3,6 @@
 use std::cell::Cell;
 use std::error::Error;
 use std::fmt::{self, Write as _};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use tracing::Metadata;
 
@@ -13,6 +12,7 @@ use super::{
     FLAG_NAMED_KEYS, FLAG_OWN, FRAME_MAX, HEAD, KEY_INLINE, KEY_MAX, SPANS_MAX, Severity, VALUE_MAX, cut_key,
     cut_nesting, tag, thread,
 };
+use crate::contain::{contained, let_go, quietly};
 
 /// Bytes of a frame that travel inside its queue slot; a longer frame travels in one box.
 const INLINE: usize = 231;
@@ -428,7 +428,7 @@ impl<S: Sink> FieldsWriter<S> {
     pub(crate) fn error(&mut self, key: Key<'_>, name: &str, error: &(dyn Error + 'static)) {
         self.text(key, tag::ERROR, |out| guarded(out, format_args!("{error}")));
         let mut kind = LeadingIdentifier::default();
-        let _ = catch_unwind(AssertUnwindSafe(|| write!(kind, "{error:?}")));
+        quietly(|| _ = write!(kind, "{error:?}"));
         let base = name;
         let mut name = format!("{base}.type");
         if !kind.name.is_empty() {
@@ -508,18 +508,22 @@ fn tagged<const V: usize, const N: usize>(tag: u8, value: [u8; V]) -> [u8; N] {
 
 /// Formats; where the formatter panics, what it wrote is replaced by a mark with the panic's message.
 fn guarded<S: Sink>(out: &mut Text<'_, S>, value: fmt::Arguments<'_>) -> fmt::Result {
-    match catch_unwind(AssertUnwindSafe(|| out.write_fmt(value))) {
+    match contained(|| out.write_fmt(value)) {
         Ok(done) => done,
         Err(panic) => {
             out.restart();
-            write!(out, "<panicked: {}>", panic_message(panic.as_ref()))
+            let written = write!(out, "<panicked: {}>", panic_message(panic.as_ref()));
+            let_go(panic);
+            written
         }
     }
 }
 
 /// The cause of an error; none where its own code panics.
 fn source_of<'e>(error: &'e (dyn Error + 'static)) -> Option<&'e (dyn Error + 'static)> {
-    catch_unwind(AssertUnwindSafe(|| error.source())).unwrap_or(None)
+    let mut source = None;
+    quietly(|| source = error.source());
+    source
 }
 
 /// The text of a panic, where it has one.
