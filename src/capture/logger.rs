@@ -1,14 +1,13 @@
 //! Records of `log`, with their key-values and the fields of the current span.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use log::kv::{Error, Key as LogKey, Value, VisitSource, VisitValue};
 
 use super::layer::EventLayer;
 use super::{Intake, Record, now_nanos, span, twins};
-use crate::contain::quietly;
-use crate::frame::{Callsite, FieldsWriter, Key, Severity, Slot, Writer, panic_message};
+use crate::contain::{contained, let_go, quietly};
+use crate::frame::{Callsite, FieldsWriter, Key, Severity, Slot, VALUE_MAX, Writer, panic_message};
 
 /// The logger; `alive` is held as long as it is.
 pub(crate) struct Logger<A> {
@@ -120,15 +119,47 @@ impl<'v> VisitValue<'v> for OneValue<'_, '_, '_> {
     }
 
     fn visit_any(&mut self, value: Value<'_>) -> Result<(), Error> {
-        // What has `Debug` or `Display` alone serialises as a text, nested values as what they are.
-        match catch_unwind(AssertUnwindSafe(|| serde_json::to_value(&value))) {
-            Ok(Ok(serde_json::Value::String(text))) => self.fields.str(Key::named(self.name), &text),
-            Ok(Ok(nested)) => self.fields.json(Key::named(self.name), &nested.to_string()),
-            Ok(Err(_)) => self.fields.fmt(Key::named(self.name), format_args!("{value}")),
+        let key = Key::named(self.name);
+        let mut json = Bounded::default();
+        match contained(|| serde_json::to_writer(&mut json, &value)) {
+            Ok(Ok(())) if !json.full => match std::str::from_utf8(&json.kept) {
+                // What has `Debug` or `Display` alone serialises as a text, nested values as what they are.
+                Ok(text) if text.starts_with('"') => match serde_json::from_str::<String>(text) {
+                    Ok(text) => self.fields.str(key, &text),
+                    Err(_) => self.fields.fmt(key, format_args!("{value}")),
+                },
+                Ok(nested) => self.fields.json(key, nested),
+                Err(_) => self.fields.fmt(key, format_args!("{value}")),
+            },
+            // Too long, or no JSON: cut as it is formatted.
+            Ok(_) => self.fields.fmt(key, format_args!("{value}")),
             Err(panic) => {
-                self.fields.fmt(Key::named(self.name), format_args!("<panicked: {}>", panic_message(panic.as_ref())));
+                self.fields.fmt(key, format_args!("<panicked: {}>", panic_message(panic.as_ref())));
+                let_go(panic);
             }
         }
+        Ok(())
+    }
+}
+
+/// Takes JSON as long as it is not longer than a value may be: one of a gigabyte must not be in memory whole.
+#[derive(Default)]
+struct Bounded {
+    kept: Vec<u8>,
+    full: bool,
+}
+
+impl std::io::Write for Bounded {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        if self.kept.len() + bytes.len() > VALUE_MAX {
+            self.full = true;
+            return Err(std::io::ErrorKind::FileTooLarge.into());
+        }
+        self.kept.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
         Ok(())
     }
 }

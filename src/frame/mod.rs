@@ -27,8 +27,8 @@ mod thread;
 mod write;
 
 pub(crate) use callsite::Callsite;
-pub(crate) use limits::{CUT_MARK, CharBoundary, FRAME_MAX, KEY_MAX, cut_key};
-use limits::{FIELDS_END_MAX, FIELDS_MAX, SPANS_MAX, VALUE_MAX, cut_nesting};
+pub(crate) use limits::{CUT_MARK, CharBoundary, FRAME_MAX, KEY_MAX, VALUE_MAX, cut_key};
+use limits::{FIELDS_END_MAX, FIELDS_MAX, SPANS_MAX, cut_nesting};
 pub use read::{Field, Fields, RecordId, RecordRef, Spans, Value};
 pub(crate) use read::{Raw, fields_without};
 pub use severity::Severity;
