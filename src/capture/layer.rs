@@ -11,7 +11,7 @@ use tracing_subscriber::layer::{Context, Layer};
 use tracing_subscriber::registry::LookupSpan;
 
 use super::filter::LayerFilter;
-use super::{Intake, now_nanos, span};
+use super::{Intake, now_nanos, span, twins};
 use crate::contain::quietly;
 use crate::frame::{Callsite, FieldsWriter, Key, Severity, Sink, Writer};
 use crate::mute::Capturing;
@@ -54,8 +54,13 @@ where
     fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
         let metadata = event.metadata();
         let severity = Severity::from(*metadata.level());
+        // What `tracing-log` makes of a log record.
+        let bridged = metadata.target() == "log" && metadata.name() == "log event";
+        if bridged && twins::is_bridged_twin(event) {
+            return;
+        }
         self.intake.capture(severity, true, |writer| {
-            if metadata.target() == "log" && metadata.name() == "log event" {
+            if bridged {
                 begin_bridged(writer, event, metadata, severity);
                 event.record(&mut Visitor::of_bridged_event(&mut writer.fields));
             } else {
@@ -72,7 +77,7 @@ where
     }
 }
 
-/// What `tracing-log` makes of a log record has its callsite in fields: target, module, file and line.
+/// A log record that came over the bridge has its callsite in fields: target, module, file and line.
 #[cold]
 fn begin_bridged(writer: &mut Writer<'_>, event: &Event<'_>, metadata: &'static Metadata<'static>, severity: Severity) {
     #[derive(Default)]
