@@ -246,6 +246,7 @@ pub(crate) fn start(settings: Settings) -> Result<Guard, Error> {
         let client = Client::new(wire::Options {
             url: destination.backend.url().to_owned(),
             credentials: destination.credentials,
+            names: destination.names,
             ca: destination.ca,
             cert: destination.cert,
             key: destination.key,

@@ -7,7 +7,6 @@
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
@@ -21,8 +20,9 @@ use tokio::runtime;
 
 use crate::announce::Announcer;
 use crate::capture::Intake;
+use crate::contain::contained;
 use crate::flush::{Control, Ticket};
-use crate::frame::{Frame, RecordId, RecordRef, Severity, panic_message};
+use crate::frame::{Frame, RecordId, RecordRef, Severity};
 use crate::health::WorkerState;
 use crate::lane::{Lane, Outcome, Sending};
 use crate::ledger::{Ledger, Reason};
@@ -45,9 +45,6 @@ const ROUND: usize = 1024;
 /// So many deaths within the span, and records are dropped until the oldest is longer ago.
 const DEATHS: usize = 5;
 const DEATHS_WITHIN: Duration = Duration::from_secs(60);
-
-/// Two threads for resolving names: one that hangs does not keep the next from starting.
-const BLOCKING_THREADS: usize = 2;
 
 /// A flush under way.
 struct Flush {
@@ -126,12 +123,12 @@ impl Worker {
     /// Runs, and runs again after each panic, until the pipeline is shut down.
     fn supervise(mut self, runtime: &runtime::Runtime) {
         self.publish(WorkerState::Running);
-        while let Err(panic) = catch_unwind(AssertUnwindSafe(|| runtime.block_on(self.run()))) {
+        while let Err(message) = contained(|| runtime.block_on(self.run())) {
             self.restarts += 1;
             let now = Instant::now();
-            self.recover(panic_message(panic.as_ref()), now);
-            if self.is_degraded(now) {
-                self.degraded();
+            self.recover(&message, now);
+            if self.is_degraded(now) && self.degraded() {
+                return;
             }
         }
     }
@@ -153,31 +150,29 @@ impl Worker {
         for lane in &mut self.lanes {
             lane.recover();
         }
-        let _ = catch_unwind(AssertUnwindSafe(|| {
-            self.voice.say(
-                Topic::new("worker panicked"),
-                || format!("the worker panicked and was restarted; what was in flight is sent again: {message}"),
-                now,
-            );
-        }));
+        self.voice.say(
+            Topic::new("worker panicked"),
+            || format!("the worker panicked and was restarted; what was in flight is sent again: {message}"),
+            now,
+        );
     }
 
     /// Keeps the queue empty and the books right, and does nothing else that could panic, until the oldest death is
-    /// long enough ago.
-    fn degraded(&mut self) {
+    /// long enough ago. Says whether the pipeline ended with that.
+    fn degraded(&mut self) -> bool {
         let until = self.deaths.front().map_or_else(Instant::now, |&oldest| oldest + DEATHS_WITHIN);
         self.voice.always("the worker died five times in a minute; for the rest of it records are dropped");
         loop {
             let now = Instant::now();
-            self.drop_queued(Reason::Worker);
             self.see_tickets(now);
-            let over = self.flushes.iter().any(|flush| flush.ticket.closing && now >= flush.ticket.deadline);
+            self.drop_queued(Reason::Worker);
+            self.mark_flushes(now);
             self.publish(WorkerState::Degraded);
-            if now >= until || over {
-                return;
+            if self.finish_flushes(now) {
+                return true;
             }
-            for flush in self.flushes.extract_if(.., |flush| now >= flush.ticket.deadline) {
-                flush.ticket.complete(self.control.books().ledger(&self.intake.queue), false);
+            if now >= until {
+                return false;
             }
             thread::sleep(POLL_IDLE);
         }
@@ -191,7 +186,7 @@ impl Worker {
             self.see_tickets(now);
             let drained = self.drain(now);
             self.announce(now);
-            self.mark_flushes();
+            self.mark_flushes(now);
             for lane in &mut self.lanes {
                 lane.tick(now, |sending| sendings.push(sending));
             }
@@ -290,12 +285,15 @@ impl Worker {
         }
     }
 
-    /// A flush whose records are all drained: seals them.
-    fn mark_flushes(&mut self) {
+    /// A flush whose records are all drained: seals them. After the last one only records of our own come, which are
+    /// not left open either.
+    fn mark_flushes(&mut self, now: Instant) {
         for flush in &mut self.flushes {
-            if flush.marks.is_none() && self.drained >= flush.accepted {
-                flush.marks = Some(self.lanes.iter_mut().map(Lane::seal_for_flush).collect());
+            if self.drained < flush.accepted || (flush.marks.is_some() && !flush.ticket.closing) {
+                continue;
             }
+            let marks = self.lanes.iter_mut().map(|lane| lane.seal_for_flush(now)).collect();
+            flush.marks.get_or_insert(marks);
         }
     }
 
@@ -306,22 +304,30 @@ impl Worker {
             let all = |marks: &Vec<u64>| lanes.iter().zip(marks).all(|(lane, &mark)| lane.has_settled(mark));
             flush.marks.as_ref().is_some_and(all)
         };
-        let mut closing = None;
-        for flush in self.flushes.extract_if(.., |flush| now >= flush.ticket.deadline || is_settled(flush)) {
+        let mut closing = Vec::new();
+        // What the end itself lost is told in the stream, so it waits for that as well.
+        let is_quiet = || lanes.iter().all(|lane| lane.has_settled(u64::MAX));
+        let is_over = |flush: &Flush| {
+            now >= flush.ticket.deadline || (is_settled(flush) && (!flush.ticket.closing || is_quiet()))
+        };
+        for flush in self.flushes.extract_if(.., |flush| is_over(flush)) {
             let settled = is_settled(&flush);
             if flush.ticket.closing {
-                closing = Some((flush.ticket, settled));
+                closing.push((flush.ticket, settled));
             } else {
                 flush.ticket.complete(self.control.books().ledger(&self.intake.queue), settled);
             }
         }
-        let Some((ticket, settled)) = closing else { return false };
-        self.end(&ticket, settled);
+        let Some(&(_, settled)) = closing.first() else { return false };
+        let ledger = self.end(settled);
+        for (ticket, settled) in closing {
+            ticket.complete(ledger.clone(), settled);
+        }
         true
     }
 
     /// The last act: counts what could not be sent.
-    fn end(&mut self, ticket: &Ticket, settled: bool) {
+    fn end(&mut self, settled: bool) -> Ledger {
         // Callers that were admitted before the queue closed may still be on their way into it.
         let patience = Instant::now() + Duration::from_millis(20);
         loop {
@@ -343,7 +349,7 @@ impl Worker {
         for flush in self.flushes.drain(..) {
             flush.ticket.complete(ledger.clone(), settled);
         }
-        ticket.complete(ledger, settled);
+        ledger
     }
 
     fn drop_queued(&mut self, reason: Reason) {
@@ -382,10 +388,8 @@ fn totals(ledger: &Ledger) -> String {
 fn runtime() -> io::Result<runtime::Runtime> {
     runtime::Builder::new_current_thread()
         .enable_all()
-        .max_blocking_threads(BLOCKING_THREADS)
-        .thread_name("logchute-dns")
-        // Host names are resolved on this runtime's blocking pool, not on this thread. Muting only this
-        // thread would let the resolver's log lines enter the queue, and each send would cause the next.
+        // Nothing blocks on it: names are resolved on threads of their own. Should anything, it is ours as well.
+        .max_blocking_threads(1)
         .on_thread_start(mute::this_thread)
         .build()
 }

@@ -210,6 +210,45 @@ pub(super) fn nasty() -> Vec<Nasty> {
     all
 }
 
+/// Records whose names and texts are put together at random from pieces that mean something somewhere, and
+/// how many fields of different names each has.
+pub(super) fn random(seed: u64, records: usize) -> Vec<(Frame, usize)> {
+    const PIECES: [&str; 20] = [
+        "a",
+        "b",
+        ".",
+        "_",
+        "-",
+        "1",
+        "field_",
+        "key_",
+        "message",
+        "original_len",
+        "truncated",
+        "level",
+        "id",
+        "é",
+        "\0",
+        "\"",
+        "\n",
+        "\\",
+        "}",
+        "",
+    ];
+    let mut random = fastrand::Rng::with_seed(seed);
+    let mut record = || {
+        let mut text = |most: usize| -> String {
+            (0..random.usize(0..=most)).map(|_| PIECES[random.usize(..PIECES.len())]).collect()
+        };
+        let fields: Vec<_> = (0..12).map(|_| (text(3), text(20))).collect();
+        let message = text(20);
+        let names: std::collections::BTreeSet<_> = fields.iter().map(|(name, _)| name.clone()).collect();
+        let write = |w: &mut Writer| fields.iter().for_each(|(name, value)| put(w, name, Value::Str(value)));
+        (frame(Severity::Info, &message, write), names.len())
+    };
+    (0..records).map(|_| record()).collect()
+}
+
 pub(super) fn put(writer: &mut Writer, key: &str, value: Value<'_>) {
     let (fields, key) = (&mut writer.fields, Key::named(key));
     match value {
@@ -240,48 +279,4 @@ pub(super) fn golden(name: &str, body: &[u8]) {
     let expected = std::fs::read(&path).unwrap();
     let show = |bytes: &[u8]| bytes.escape_ascii().to_string();
     assert!(body == expected, "{name} differs; UPDATE_GOLDEN=1 rewrites it\n{}\n{}", show(body), show(&expected));
-}
-
-/// Prints what a record takes to encode and to judge the size of: message and four fields, by reference.
-pub(super) fn measure(name: &str, backend: &dyn Backend) {
-    use tracing::callsite::Callsite as _;
-    let site = tracing::callsite! {
-        name: "event", kind: tracing::metadata::Kind::EVENT, fields: message, user_id, latency_ms, path, method
-    };
-    let frames: Vec<_> = (0..4000)
-        .map(|i| {
-            let at = |index| Key::indexed(index, || "");
-            Frame::of(Callsite::Static(site.metadata()), Severity::Info, TIME + i * 10_000, |writer| {
-                writer.fields.message(format_args!("request completed"));
-                writer.fields.i64(at(1), 10_000 + i);
-                writer.fields.f64(at(2), 12.7);
-                writer.fields.str(at(3), "/api/v1/items");
-                writer.fields.str(at(4), "GET");
-            })
-        })
-        .collect();
-    with_batch(backend, &frames, &resource(), |batch| {
-        let bytes = body(backend, &frames).len();
-        let best = |work: &mut dyn FnMut()| {
-            let time = |work: &mut dyn FnMut()| {
-                let start = Instant::now();
-                work();
-                start.elapsed().as_nanos() as usize / frames.len()
-            };
-            (0..200).map(|_| time(work)).min().unwrap()
-        };
-        let encode = best(&mut || drop(std::hint::black_box(backend.encode(batch))));
-        let cost = best(&mut || {
-            std::hint::black_box(batch.records().map(|record| backend.cost(&record)).sum::<usize>());
-        });
-        let frame = batch.records().map(|record| record.fields().count()).max();
-        let read = best(&mut || {
-            std::hint::black_box(batch.records().map(|record| record.fields().count()).sum::<usize>());
-        });
-        println!(
-            "{name}: encode {encode} ns, cost {cost} ns, fields() {read} ns a record of {} bytes; {frame:?} fields; cost {} size {bytes}",
-            bytes / frames.len(),
-            batch.cost(),
-        );
-    });
 }

@@ -7,7 +7,7 @@
 //! [`Backend`] is public, so that a store of your own is one file as well (`examples/custom_backend.rs`), but
 //! not yet stable: it may change in a minor release until two outside backends were written against it.
 
-#[cfg(any(test, feature = "testing"))]
+#[cfg(feature = "testing")]
 pub(crate) mod conformance;
 #[cfg(test)]
 mod corpus;
@@ -232,7 +232,7 @@ pub enum Verdict {
     },
     /// The same again later: after `after` where the store asked for that.
     Retry {
-        /// The wait that the store asked for.
+        /// The wait that the store asked for; at most a minute is kept.
         after: Option<Duration>,
     },
     /// Each record for itself, by its place in the batch; all that are not named are stored.

@@ -99,9 +99,7 @@ impl<S: Subscriber> Filter<S> for LayerFilter {
         if !self.admits(metadata) {
             return Interest::never();
         }
-        if metadata.is_event() {
-            twins::remember(metadata);
-        }
+        twins::remember(metadata);
         Interest::always()
     }
 

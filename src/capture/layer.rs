@@ -28,7 +28,7 @@ where
     EventLayer { intake, _alive: alive }.with_filter(filter)
 }
 
-struct EventLayer<A> {
+pub(super) struct EventLayer<A> {
     intake: Arc<Intake>,
     _alive: A,
 }

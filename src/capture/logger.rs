@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use log::kv::{Error, Key as LogKey, Value, VisitSource, VisitValue};
 
+use super::layer::EventLayer;
 use super::{Intake, Record, now_nanos, span, twins};
 use crate::frame::{Callsite, FieldsWriter, Key, Severity, Slot, Writer, panic_message};
 
@@ -20,14 +21,14 @@ impl<A> Logger<A> {
     }
 }
 
-impl<A: Send + Sync> log::Log for Logger<A> {
+impl<A: Send + Sync + 'static> log::Log for Logger<A> {
     fn enabled(&self, metadata: &log::Metadata<'_>) -> bool {
         let severity = Severity::from(metadata.level());
         self.intake.filters.now().admit(metadata.target(), severity.level())
     }
 
     fn log(&self, record: &log::Record<'_>) {
-        if self.enabled(record.metadata()) && !twins::is_twin(record) {
+        if self.enabled(record.metadata()) && !twins::is_twin::<EventLayer<A>>(record) {
             let severity = Severity::from(record.level());
             self.intake.capture(severity, true, |writer| {
                 write(record, severity, writer);
@@ -66,14 +67,24 @@ fn write(record: &log::Record<'_>, severity: Severity, writer: &mut Writer<'_>) 
     };
     writer.begin(callsite, severity, now_nanos());
     writer.fields.message(*record.args());
-    let _ = record.key_values().visit(&mut Pairs(&mut writer.fields));
+    // A source that panics or gives up keeps what it gave.
+    let _ = catch_unwind(AssertUnwindSafe(|| record.key_values().visit(&mut Pairs(&mut writer.fields))));
 }
 
 struct Pairs<'w, 'f>(&'w mut FieldsWriter<Slot<'f>>);
 
 impl<'kvs> VisitSource<'kvs> for Pairs<'_, '_> {
     fn visit_pair(&mut self, key: LogKey<'kvs>, value: Value<'kvs>) -> Result<(), Error> {
-        value.visit(OneValue { fields: self.0, name: key.as_str() })
+        let (fields, name) = (&mut *self.0, key.as_str());
+        // What has `Serialize` is serialised in here, to find out what it is.
+        match catch_unwind(AssertUnwindSafe(|| value.visit(OneValue { fields, name }))) {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => self.0.fmt(Key::named(name), format_args!("<not serialisable: {error}>")),
+            Err(panic) => {
+                self.0.fmt(Key::named(name), format_args!("<panicked: {}>", panic_message(panic.as_ref())));
+            }
+        }
+        Ok(())
     }
 }
 
@@ -119,13 +130,10 @@ impl<'v> VisitValue<'v> for OneValue<'_, '_, '_> {
 
     fn visit_any(&mut self, value: Value<'_>) -> Result<(), Error> {
         // What has `Debug` or `Display` alone serialises as a text, nested values as what they are.
-        match catch_unwind(AssertUnwindSafe(|| serde_json::to_value(&value))) {
-            Ok(Ok(serde_json::Value::String(text))) => self.fields.str(Key::named(self.name), &text),
-            Ok(Ok(nested)) => self.fields.json(Key::named(self.name), &nested.to_string()),
-            Ok(Err(_)) => self.fields.fmt(Key::named(self.name), format_args!("{value}")),
-            Err(panic) => {
-                self.fields.fmt(Key::named(self.name), format_args!("<panicked: {}>", panic_message(panic.as_ref())));
-            }
+        match serde_json::to_value(&value) {
+            Ok(serde_json::Value::String(text)) => self.fields.str(Key::named(self.name), &text),
+            Ok(nested) => self.fields.json(Key::named(self.name), &nested.to_string()),
+            Err(_) => self.fields.fmt(Key::named(self.name), format_args!("{value}")),
         }
         Ok(())
     }

@@ -9,7 +9,7 @@ use crate::backend::Backend;
 use crate::error::Error;
 use crate::lane::Schedule;
 use crate::voice::mask_url;
-use crate::wire::{Credentials, Secret};
+use crate::wire::{Credentials, Names, Secret};
 
 /// Longest name of a destination: it stands in the ledger and in every diagnostic.
 const NAME_MAX: usize = 64;
@@ -39,6 +39,8 @@ pub struct Destination {
     /// What `filter` means; there once the settings are checked.
     pub(crate) targets: Option<Targets>,
     pub(crate) credentials: Credentials,
+    /// What errors call url, credentials and files.
+    pub(crate) names: Names,
     pub(crate) ca: Option<PathBuf>,
     pub(crate) cert: Option<PathBuf>,
     pub(crate) key: Option<PathBuf>,
@@ -59,6 +61,7 @@ impl Destination {
             filter: None,
             targets: None,
             credentials: Credentials::default(),
+            names: Names::default(),
             ca: None,
             cert: None,
             key: None,

@@ -17,7 +17,8 @@ use crate::backend::Scheme;
 use crate::error::Error;
 use crate::resource::{Pair, pairs};
 use crate::tee::{Format, Stream, TeeTo};
-use crate::wire::Secret;
+use crate::voice::mask_url;
+use crate::wire::{Names, Secret};
 
 const TEE: &str = "off, or stdout or stderr with the format text or json, such as stderr:text (ecs and klog are not in \
                    this version)";
@@ -276,10 +277,14 @@ fn destination(reader: &mut Reader<'_>, promoted: &[String]) -> Result<Option<De
     let headers = reader.headers()?;
     let (ca, cert, key) = (reader.path("LOGCHUTE_CA"), reader.path("LOGCHUTE_CERT"), reader.path("LOGCHUTE_KEY"));
     let allow_http = reader.parsed("LOGCHUTE_ALLOW_HTTP", units::switch)?.unwrap_or(false);
-    for (name, path, other) in [("LOGCHUTE_CERT", &cert, &key), ("LOGCHUTE_KEY", &key, &cert)] {
-        if let (Some(path), None) = (path, other) {
-            return Err(Error::setting(name, path.display(), "set together with LOGCHUTE_CERT and LOGCHUTE_KEY"));
+    match (&cert, &key) {
+        (Some(cert), None) => {
+            return Err(Error::setting("LOGCHUTE_CERT", cert.display(), "set together with LOGCHUTE_KEY"));
         }
+        (None, Some(key)) => {
+            return Err(Error::setting("LOGCHUTE_KEY", key.display(), "set together with LOGCHUTE_CERT"));
+        }
+        _ => {}
     }
     for (name, path) in [("LOGCHUTE_CA", &ca), ("LOGCHUTE_CERT", &cert), ("LOGCHUTE_KEY", &key)] {
         if let (Some(path), false) = (path, cfg!(feature = "tls")) {
@@ -295,8 +300,10 @@ fn destination(reader: &mut Reader<'_>, promoted: &[String]) -> Result<Option<De
         }
         return Ok(None);
     };
-    let (backend, scheme) = url::backend(given, promoted, reader)?;
+    let mut names = Names::of_environment(mask_url(given));
+    let (backend, scheme) = url::backend(given, promoted, reader, &mut names)?;
     let mut to = Destination::boxed(backend);
+    to.names = names;
     let has_credential = [&token, &user, &password].into_iter().any(Option::is_some)
         || headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("authorization"));
     let credentials = &mut to.credentials;
@@ -321,7 +328,9 @@ fn foreign_credentials(reader: &Reader<'_>, scheme: &Scheme, has_credential: boo
     };
     if !has_credential {
         match (first(scheme.user_variables), first(scheme.password_variables)) {
-            (Some((_, user)), Some((_, password))) => {
+            (Some((user_name, user)), Some((password_name, password))) => {
+                to.names.replace("user", user_name);
+                to.names.replace("password", password_name);
                 to.credentials.user = Some(Secret::value(user));
                 to.credentials.password = Some(Secret::value(password));
             }
@@ -332,7 +341,9 @@ fn foreign_credentials(reader: &Reader<'_>, scheme: &Scheme, has_credential: boo
     }
     // A tenant may also have been given as the header that Loki knows it by.
     let is_tenant = |(name, _): &(String, Secret)| name.eq_ignore_ascii_case("x-scope-orgid");
-    if to.credentials.tenant.is_none() && !to.credentials.headers.iter().any(is_tenant) {
-        to.credentials.tenant = first(scheme.tenant_variables).map(|(_, tenant)| Secret::value(tenant));
-    }
+    if to.credentials.tenant.is_none() && !to.credentials.headers.iter().any(is_tenant)
+        && let Some((name, tenant)) = first(scheme.tenant_variables) {
+            to.names.replace("tenant", name);
+            to.credentials.tenant = Some(Secret::value(tenant));
+        }
 }

@@ -5,14 +5,16 @@ use super::names::distance;
 use crate::backend::{Backend, SCHEMES, Scheme};
 use crate::error::Error;
 use crate::voice::mask_url;
+use crate::wire::Names;
 
 const URL: &str = "LOGCHUTE_URL";
 
-/// The backend, and the scheme that it belongs to.
+/// The backend, and the scheme that it belongs to. A variable that gave the URL in place of ours goes into `names`.
 pub(super) fn backend(
     given: &str,
     promoted: &[String],
     reader: &mut Reader<'_>,
+    names: &mut Names,
 ) -> Result<(Box<dyn Backend>, &'static Scheme), Error> {
     let refuse = |must: String| Error::setting(URL, mask_url(given), must);
     let (kind, url) = match given.split_once("://") {
@@ -40,7 +42,7 @@ pub(super) fn backend(
     };
     let url = match url {
         Some(url) => url,
-        None => foreign(scheme, reader).ok_or_else(|| match scheme.url_variables {
+        None => foreign(scheme, reader, names).ok_or_else(|| match scheme.url_variables {
             [] => refuse(format!("a whole URL, such as {kind}+http://host:port/path")),
             names => refuse(format!("a whole URL ({kind}+http://host:port), or {} must be set", names.join(" or "))),
         })?,
@@ -52,11 +54,14 @@ pub(super) fn backend(
 }
 
 /// The URL as the store's own tools have it.
-fn foreign(scheme: &Scheme, reader: &mut Reader<'_>) -> Option<String> {
+fn foreign(scheme: &Scheme, reader: &mut Reader<'_>, names: &mut Names) -> Option<String> {
     scheme.url_variables.iter().find_map(|&name| {
         let url = reader.foreign(name)?;
         match wrong(&url) {
-            None => Some(url),
+            None => {
+                names.replace("url", name);
+                Some(url)
+            }
             Some(why) => {
                 reader.remark(format!("{name} is {:?} and is ignored: it must be {why}", mask_url(&url)));
                 None

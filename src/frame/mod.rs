@@ -18,21 +18,27 @@
 //! u64 follows it.
 
 mod callsite;
+mod fields;
 mod limits;
 mod read;
 mod severity;
+mod slot;
 #[cfg(test)]
 mod tests;
+mod text;
 mod thread;
 mod write;
 
 pub(crate) use callsite::Callsite;
+pub use fields::{Fields, Spans};
+pub(crate) use fields::{Raw, fields_without};
 pub(crate) use limits::{CUT_MARK, CharBoundary, FRAME_MAX, KEY_MAX, cut_key};
 use limits::{FIELDS_END_MAX, FIELDS_MAX, SPANS_MAX, VALUE_MAX, cut_nesting};
-pub use read::{Field, Fields, RecordId, RecordRef, Spans, Value};
-pub(crate) use read::{Raw, fields_without};
+pub use read::{Field, RecordId, RecordRef, Value};
 pub use severity::Severity;
-pub(crate) use write::{FieldsWriter, Frame, Key, Sink, Slot, Writer, note_json, panic_message};
+pub(crate) use slot::{Frame, Sink, Slot};
+pub(crate) use text::{note_json, panic_message};
+pub(crate) use write::{FieldsWriter, Key, Writer};
 
 /// Bytes of the fixed head.
 const HEAD: usize = 24;

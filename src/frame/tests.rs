@@ -38,7 +38,7 @@ fn shown(record: &RecordRef<'_>) -> Vec<String> {
     record.fields().map(|field| format!("{}={:?}", field.key, field.value)).collect()
 }
 
-fn value(write: impl FnOnce(&mut FieldsWriter<super::write::Slot>), check: impl FnOnce(Value<'_>, Option<u64>)) {
+fn value(write: impl FnOnce(&mut FieldsWriter<super::slot::Slot>), check: impl FnOnce(Value<'_>, Option<u64>)) {
     let frame = frame(|w| write(&mut w.fields));
     let record = read(&frame);
     let mut fields = record.fields();

@@ -1,223 +1,18 @@
 //! Writes frames: the only place that knows the layout from the writing side.
 
-use std::cell::Cell;
 use std::error::Error;
 use std::fmt::{self, Write as _};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use tracing::Metadata;
-
-use super::read::fields_prefix;
+use super::fields::fields_prefix;
+use super::limits::cut_key;
+use super::slot::{Frame, Sink, Slot};
+use super::text::{JSON_WRITTEN, LeadingIdentifier, Text, guarded, source_of};
 use super::{
     ABSENT, CUT_MARK, Callsite, CharBoundary as _, FIELDS_END_MAX, FIELDS_MAX, FLAG_INLINE_CALLSITE, FLAG_MESSAGE_CUT,
-    FLAG_NAMED_KEYS, FLAG_OWN, FRAME_MAX, HEAD, KEY_INLINE, KEY_MAX, SPANS_MAX, Severity, VALUE_MAX, cut_key,
-    cut_nesting, tag, thread,
+    FLAG_NAMED_KEYS, FLAG_OWN, FRAME_MAX, HEAD, KEY_INLINE, KEY_MAX, SPANS_MAX, Severity, VALUE_MAX, cut_nesting, tag,
+    thread,
 };
-
-/// Bytes of a frame that travel inside its queue slot; a longer frame travels in one box.
-const INLINE: usize = 231;
-
-/// A scratch above this size is given back to the allocator instead of being kept by its thread.
-const SCRATCH_MAX: usize = 64 * 1024;
-
-thread_local! {
-    static SCRATCH: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
-}
-
-/// A record on its way through the queue: 256 bytes, plus one box where it is long.
-#[cfg_attr(test, derive(Clone))]
-pub(crate) struct Frame {
-    callsite: Option<&'static Metadata<'static>>,
-    boxed: Option<Box<[u8]>>,
-    len: u8,
-    inline: [u8; INLINE],
-}
-
-const _: () = assert!(size_of::<Frame>() == 256);
-
-impl Frame {
-    /// An empty one, to be written where it stands: it is too large to be handed around.
-    #[inline(always)]
-    pub(crate) fn blank() -> Self {
-        Self { callsite: None, boxed: None, len: 0, inline: [0; INLINE] }
-    }
-
-    /// A frame of these fields, for tests.
-    #[cfg(any(test, feature = "testing"))]
-    pub(crate) fn of(
-        callsite: Callsite<'_>,
-        severity: Severity,
-        nanos: i64,
-        write: impl FnOnce(&mut Writer<'_>),
-    ) -> Self {
-        let mut frame = Self::blank();
-        let mut writer = Writer::over(&mut frame);
-        writer.begin(callsite, severity, nanos);
-        write(&mut writer);
-        writer.finish();
-        frame
-    }
-
-    #[inline]
-    pub(crate) fn callsite(&self) -> Option<&'static Metadata<'static>> {
-        self.callsite
-    }
-
-    #[inline]
-    pub(crate) fn bytes(&self) -> &[u8] {
-        match &self.boxed {
-            Some(boxed) => boxed,
-            None => &self.inline[..usize::from(self.len)],
-        }
-    }
-
-    /// Bytes outside the slot.
-    #[inline]
-    pub(crate) fn boxed_bytes(&self) -> usize {
-        self.boxed.as_ref().map_or(0, |boxed| boxed.len())
-    }
-
-    #[inline]
-    pub(crate) fn severity(&self) -> Severity {
-        Severity::from_number(self.bytes().get(8).copied().unwrap_or(0))
-    }
-
-    /// Nanoseconds since the epoch at which it was made.
-    #[inline]
-    pub(crate) fn nanos(&self) -> i64 {
-        self.bytes().first_chunk().map_or(0, |bytes| i64::from_le_bytes(*bytes))
-    }
-}
-
-thread_local! {
-    /// Bytes that [`Json`](crate::Json) wrote when it was last formatted on this thread.
-    static JSON_WRITTEN: Cell<usize> = const { Cell::new(0) };
-}
-
-/// Notes that a formatter wrote nested JSON of that length.
-pub(crate) fn note_json(len: usize) {
-    JSON_WRITTEN.set(len);
-}
-
-/// Where encoded bytes go.
-pub(crate) trait Sink {
-    fn put(&mut self, bytes: &[u8]);
-    /// Puts both where that is cheap, or nothing.
-    #[inline(always)]
-    fn try_put<const N: usize>(&mut self, _head: [u8; N], _bytes: &[u8]) -> bool {
-        false
-    }
-    fn len(&self) -> usize;
-    fn bytes(&self) -> &[u8];
-    /// Overwrites bytes that were put before.
-    fn patch(&mut self, at: usize, bytes: &[u8]);
-    /// Takes back all from `len` on.
-    fn truncate(&mut self, len: usize);
-}
-
-impl Sink for Vec<u8> {
-    fn put(&mut self, bytes: &[u8]) {
-        self.extend_from_slice(bytes);
-    }
-    fn len(&self) -> usize {
-        self.len()
-    }
-    fn bytes(&self) -> &[u8] {
-        self
-    }
-    fn patch(&mut self, at: usize, bytes: &[u8]) {
-        if let Some(there) = self.get_mut(at..at + bytes.len()) {
-            there.copy_from_slice(bytes);
-        }
-    }
-    fn truncate(&mut self, len: usize) {
-        self.truncate(len);
-    }
-}
-
-/// First the slot, and once that is full this thread's scratch.
-pub(crate) struct Slot<'f> {
-    frame: &'f mut Frame,
-    len: usize,
-    /// How far the slot may be filled; nothing once the spill is in use.
-    limit: usize,
-    spill: Vec<u8>,
-}
-
-impl Slot<'_> {
-    #[cold]
-    #[inline(never)]
-    fn spill(&mut self, bytes: &[u8]) {
-        if self.limit > 0 {
-            self.limit = 0;
-            // In a destructor of another thread-local the scratch may be gone: then a fresh one serves.
-            self.spill = SCRATCH.try_with(Cell::take).unwrap_or_default();
-            self.spill.clear();
-            self.spill.extend_from_slice(&self.frame.inline[..self.len]);
-        }
-        self.spill.extend_from_slice(bytes);
-    }
-
-    /// Puts what was spilled into the frame, and keeps the scratch for the next one.
-    #[cold]
-    #[inline(never)]
-    fn box_spill(&mut self) {
-        let spill = std::mem::take(&mut self.spill);
-        self.frame.boxed = Some(spill.as_slice().into());
-        if spill.capacity() <= SCRATCH_MAX {
-            let _ = SCRATCH.try_with(|cell| cell.set(spill));
-        }
-    }
-}
-
-impl Sink for Slot<'_> {
-    #[inline]
-    fn put(&mut self, bytes: &[u8]) {
-        let end = self.len + bytes.len();
-        match self.frame.inline.get_mut(self.len..end) {
-            Some(room) if end <= self.limit => room.copy_from_slice(bytes),
-            _ => self.spill(bytes),
-        }
-        self.len = end;
-    }
-
-    /// As long as it fits the slot, of which no limit of a frame is anywhere near.
-    #[inline(always)]
-    fn try_put<const N: usize>(&mut self, head: [u8; N], bytes: &[u8]) -> bool {
-        let end = self.len + N + bytes.len();
-        match self.frame.inline.get_mut(self.len..end).and_then(|room| room.split_first_chunk_mut::<N>()) {
-            Some((first, rest)) if end <= self.limit => {
-                *first = head;
-                rest.copy_from_slice(bytes);
-                self.len = end;
-                true
-            }
-            _ => false,
-        }
-    }
-
-    #[inline]
-    fn len(&self) -> usize {
-        self.len
-    }
-
-    fn bytes(&self) -> &[u8] {
-        if self.limit > 0 { &self.frame.inline[..self.len] } else { &self.spill }
-    }
-
-    #[inline]
-    fn patch(&mut self, at: usize, bytes: &[u8]) {
-        let all = if self.limit > 0 { &mut self.frame.inline[..] } else { &mut self.spill[..] };
-        if let Some(there) = all.get_mut(at..at + bytes.len()) {
-            there.copy_from_slice(bytes);
-        }
-    }
-
-    fn truncate(&mut self, len: usize) {
-        self.spill.truncate(len);
-        self.len = len;
-    }
-}
 
 /// A key: its place in the callsite's field names, where it has one, and its name.
 #[derive(Clone, Copy)]
@@ -512,109 +307,6 @@ fn tagged<const V: usize, const N: usize>(tag: u8, value: [u8; V]) -> [u8; N] {
     whole
 }
 
-/// Formats; where the formatter panics, what it wrote is replaced by a mark with the panic's message.
-fn guarded<S: Sink>(out: &mut Text<'_, S>, value: fmt::Arguments<'_>) -> fmt::Result {
-    match catch_unwind(AssertUnwindSafe(|| out.write_fmt(value))) {
-        Ok(done) => done,
-        Err(panic) => {
-            out.restart();
-            write!(out, "<panicked: {}>", panic_message(panic.as_ref()))
-        }
-    }
-}
-
-/// The cause of an error; none where its own code panics.
-fn source_of<'e>(error: &'e (dyn Error + 'static)) -> Option<&'e (dyn Error + 'static)> {
-    catch_unwind(AssertUnwindSafe(|| error.source())).unwrap_or(None)
-}
-
-/// The text of a panic, where it has one.
-pub(crate) fn panic_message(panic: &(dyn std::any::Any + Send)) -> &str {
-    let text = panic.downcast_ref::<&'static str>().copied();
-    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message")
-}
-
-/// A text under way: counts all of it, keeps what fits and ends it with a mark where it did not.
-struct Text<'s, S> {
-    sink: &'s mut S,
-    start: usize,
-    room: usize,
-    kept: usize,
-    total: usize,
-    full: bool,
-}
-
-impl<'s, S: Sink> Text<'s, S> {
-    /// `end` is how far the frame may reach.
-    fn new(sink: &'s mut S, end: usize) -> Self {
-        let start = sink.len();
-        // Eight bytes for the original length follow.
-        let room = VALUE_MAX.min(end.saturating_sub(start + 8)).max(CUT_MARK.len());
-        Self { sink, start, room, kept: 0, total: 0, full: false }
-    }
-
-    fn original(&self) -> Option<usize> {
-        self.full.then_some(self.total)
-    }
-
-    fn restart(&mut self) {
-        self.sink.truncate(self.start);
-        (self.kept, self.total, self.full) = (0, 0, false);
-    }
-
-    #[cold]
-    fn fill(&mut self, text: &str) {
-        self.full = true;
-        let room = self.room - CUT_MARK.len();
-        if self.kept > room {
-            let kept = &self.sink.bytes()[self.start..];
-            let is_boundary = |at: &usize| kept[*at] & 0xC0 != 0x80;
-            self.kept = (0..=room).rev().find(is_boundary).unwrap_or(0);
-            self.sink.truncate(self.start + self.kept);
-        } else {
-            let more = &text[..text.floor_char_boundary_at(room - self.kept)];
-            self.sink.put(more.as_bytes());
-            self.kept += more.len();
-        }
-        self.sink.put(CUT_MARK.as_bytes());
-        self.kept += CUT_MARK.len();
-    }
-}
-
-impl<S: Sink> fmt::Write for Text<'_, S> {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        self.total += text.len();
-        if self.full {
-        } else if self.kept + text.len() <= self.room {
-            self.sink.put(text.as_bytes());
-            self.kept += text.len();
-        } else {
-            self.fill(text);
-        }
-        Ok(())
-    }
-}
-
-/// Takes the identifier with which a `Debug` form begins (`ParseIntError { kind: … }`), and then stops it.
-#[derive(Default)]
-struct LeadingIdentifier {
-    name: String,
-}
-
-impl fmt::Write for LeadingIdentifier {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        for char in text.chars() {
-            let part_of_it =
-                char == '_' || if self.name.is_empty() { char.is_alphabetic() } else { char.is_alphanumeric() };
-            if !part_of_it || self.name.len() >= KEY_MAX {
-                return Err(fmt::Error);
-            }
-            self.name.push(char);
-        }
-        Ok(())
-    }
-}
-
 /// Writes one frame: callsite and head, then the message and fields in any order, then spans.
 pub(crate) struct Writer<'f> {
     pub(crate) fields: FieldsWriter<Slot<'f>>,
@@ -627,22 +319,17 @@ impl<'f> Writer<'f> {
     /// Writes into a blank frame.
     #[inline(always)]
     pub(crate) fn over(frame: &'f mut Frame) -> Self {
-        let sink = Slot { frame, len: HEAD, limit: INLINE, spill: Vec::new() };
-        Self { fields: FieldsWriter::over(sink), flags: 0, spans_at: 0, spans: 0 }
+        Self { fields: FieldsWriter::over(Slot::over(frame)), flags: 0, spans_at: 0, spans: 0 }
     }
 
     /// Writes where and when the record was made; `nanos` since the epoch.
     #[inline]
     pub(crate) fn begin(&mut self, callsite: Callsite<'_>, severity: Severity, nanos: i64) {
-        let sink = &mut self.fields.sink;
-        sink.frame.inline[..8].copy_from_slice(&nanos.to_le_bytes());
-        sink.frame.inline[8] = severity as u8;
-        // The length and all that a name may take, in one move; what the name does not use is written over.
-        let name = thread::name();
-        sink.frame.inline[HEAD..HEAD + name.len()].copy_from_slice(&name);
-        sink.len = HEAD + 1 + usize::from(name[0]);
+        let mut head = [severity as u8; 9];
+        head[..8].copy_from_slice(&nanos.to_le_bytes());
+        self.fields.sink.begin(head, thread::name());
         match callsite {
-            Callsite::Static(metadata) => sink.frame.callsite = Some(metadata),
+            Callsite::Static(metadata) => self.fields.sink.refer_to(metadata),
             Callsite::Inline { .. } => self.begin_inline(callsite),
         }
     }
@@ -701,7 +388,7 @@ impl<'f> Writer<'f> {
     #[inline(always)]
     pub(crate) fn finish(mut self) {
         let writer = &mut self.fields;
-        let end = writer.sink.len;
+        let end = writer.sink.len();
         let mut head = [0; HEAD - 9];
         head[0] = self.flags
             | if writer.named_keys { FLAG_NAMED_KEYS } else { 0 }
@@ -711,13 +398,7 @@ impl<'f> Writer<'f> {
         head[7..11].copy_from_slice(&(writer.message.1 as u32).to_le_bytes());
         let spans_at = if self.spans_at == 0 { end } else { self.spans_at };
         head[11..15].copy_from_slice(&(spans_at as u32).to_le_bytes());
-        if writer.sink.limit > 0 {
-            writer.sink.frame.inline[9..HEAD].copy_from_slice(&head);
-            writer.sink.frame.len = end as u8;
-        } else {
-            writer.sink.patch(9, &head);
-            writer.sink.box_spill();
-        }
+        writer.sink.finish(head);
     }
 }
 

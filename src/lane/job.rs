@@ -1,5 +1,7 @@
 //! A sealed batch on its way to the store, and the parts into which it falls when something in it is refused.
 
+use std::time::Instant;
+
 use crate::batch::{Batch, Places, Stored};
 use crate::frame::Severity;
 use crate::resource::Resource;
@@ -53,6 +55,9 @@ pub(super) struct Job {
     /// Its place in the lane's order.
     pub(super) number: u64,
     stored: Stored,
+    sealed: Instant,
+    /// Whether it was ever sent.
+    pub(super) tried: bool,
     /// What is still owed, next last.
     steps: Vec<Step>,
     /// Requests that were refused, and whether the store took any record of it.
@@ -63,14 +68,19 @@ pub(super) struct Job {
 }
 
 impl Job {
-    pub(super) fn new(number: u64, stored: Stored) -> Self {
+    pub(super) fn new(number: u64, stored: Stored, sealed: Instant) -> Self {
         let whole = Part::Range(0, stored.len());
         let steps = vec![Step { part: whole, is_first_half: false, known_bad: false }];
-        Self { number, stored, steps, refusals: 0, taken: false, deaths: 0 }
+        Self { number, stored, sealed, tried: false, steps, refusals: 0, taken: false, deaths: 0 }
     }
 
     pub(super) fn stored(&self) -> &Stored {
         &self.stored
+    }
+
+    /// When it became complete.
+    pub(super) fn sealed(&self) -> Instant {
+        self.sealed
     }
 
     pub(super) fn stored_mut(&mut self) -> &mut Stored {
@@ -84,11 +94,18 @@ impl Job {
 
     /// Severities of the records that are still owed.
     pub(super) fn owed_severities(&self) -> impl Iterator<Item = Severity> {
-        self.steps.iter().flat_map(|step| {
-            (0..step.part.len()).map(|at| match &step.part {
-                Part::Range(from, _) => self.stored.severity(from + at),
-                Part::List(list) => self.stored.severity(list[at]),
-            })
+        self.steps.iter().flat_map(|step| self.severities(step))
+    }
+
+    /// Severities of the next request's records.
+    pub(super) fn next_severities(&self) -> impl Iterator<Item = Severity> {
+        self.steps.last().into_iter().flat_map(|step| self.severities(step))
+    }
+
+    fn severities<'a>(&'a self, step: &'a Step) -> impl Iterator<Item = Severity> + 'a {
+        (0..step.part.len()).map(|at| match &step.part {
+            Part::Range(from, _) => self.stored.severity(from + at),
+            Part::List(list) => self.stored.severity(list[at]),
         })
     }
 
@@ -109,15 +126,6 @@ impl Job {
     /// Records of the next request.
     pub(super) fn next_len(&self) -> usize {
         self.steps.last().map_or(0, |step| step.part.len())
-    }
-
-    /// The severity of the next request's only record.
-    pub(super) fn next_severity(&self) -> Severity {
-        match self.steps.last().map(|step| &step.part) {
-            Some(Part::Range(from, _)) => self.stored.severity(*from),
-            Some(Part::List(list)) => self.stored.severity(list[0]),
-            None => Severity::Info,
-        }
     }
 
     /// The store has settled the next request as a whole; `fine` if it refused nothing of it.

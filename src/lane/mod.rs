@@ -14,7 +14,7 @@ mod job;
 mod pace;
 mod retry;
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::resume_unwind;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -22,7 +22,8 @@ use std::time::{Duration, Instant};
 use crate::backend::{Backend, Payload, Reply, Verdict};
 use crate::batch::{Batcher, Limits, Stored};
 use crate::config::BacklogOverflow;
-use crate::frame::{Frame, RecordId, RecordRef, Severity, panic_message};
+use crate::contain::contained;
+use crate::frame::{Frame, RecordId, RecordRef, Severity};
 use crate::health::{DestinationHealth, DestinationState};
 use crate::ledger::{DestinationLedger, Losses, Reason};
 use crate::resource::Resource;
@@ -130,7 +131,7 @@ impl Lane {
         let record = RecordRef::new(frame.callsite(), frame.bytes(), nanos, id);
         let severity = record.severity();
         let backend = &self.parts.backend;
-        let cost = catch_unwind(AssertUnwindSafe(|| backend.cost(&record))).unwrap_or_else(|_| record.encoded_hint());
+        let cost = contained(|| backend.cost(&record)).unwrap_or_else(|_| record.encoded_hint());
         let (counts, bytes) = (&mut self.counts, frame.bytes().len());
         self.backlog.set_other_bytes(self.flights_held + self.batcher.open().map_or(0, Stored::held_bytes));
         let fits = self.backlog.make_room(bytes, |oldest| {
@@ -143,7 +144,7 @@ impl Lane {
             return;
         }
         if let Some(sealed) = self.batcher.add(frame, id, nanos, cost, now) {
-            self.append(sealed);
+            self.append(sealed, now);
         }
         self.urgent |= severity >= Severity::Error;
     }
@@ -164,9 +165,9 @@ impl Lane {
         if self.may_seal(now) {
             if self.urgent_due().is_some_and(|due| now >= due) {
                 self.last_urgent = Some(now);
-                self.seal();
+                self.seal(now);
             } else if let Some(sealed) = self.batcher.tick(now) {
-                self.append(sealed);
+                self.append(sealed, now);
             }
         }
         while let Some(sending) = self.begin(now) {
@@ -184,15 +185,15 @@ impl Lane {
         Some(self.last_urgent.map_or(open.opened(), |last| last + URGENT_EVERY))
     }
 
-    fn seal(&mut self) {
+    fn seal(&mut self, now: Instant) {
         if let Some(sealed) = self.batcher.seal() {
-            self.append(sealed);
+            self.append(sealed, now);
         }
     }
 
-    fn append(&mut self, sealed: Stored) {
+    fn append(&mut self, sealed: Stored, now: Instant) {
         self.urgent = false;
-        let mut job = Job::new(self.next_number, sealed);
+        let mut job = Job::new(self.next_number, sealed, now);
         self.next_number += 1;
         if !self.pace.is_well() {
             job.stored_mut().shrink();
@@ -201,8 +202,15 @@ impl Lane {
     }
 
     /// Gives up what has been owed for too long.
+    ///
+    /// Counted from when a batch was sealed: while the store is away one batch stays open for long, and what came into
+    /// it last is no older than that. One that only waits its turn at a store that is well is not too old, and
+    /// without retries each batch is tried once.
     fn expire(&mut self, now: Instant) {
-        while self.backlog.oldest().is_some_and(|job| now >= job.stored().opened() + self.parts.retry_for) {
+        let limit = self.parts.retry_for;
+        let untried_as_well = !self.pace.is_well() && !limit.is_zero();
+        let is_over = |job: &Job| now >= job.sealed() + limit && (job.tried || untried_as_well);
+        while self.backlog.oldest().is_some_and(is_over) {
             if let Some(mut job) = self.backlog.pop() {
                 self.give_up(&mut job, Reason::Expired);
             }
@@ -226,17 +234,18 @@ impl Lane {
             }
             let mut job = self.backlog.pop()?;
             let batch = job.next(self.parts.incarnation, &self.parts.resource);
-            match catch_unwind(AssertUnwindSafe(|| self.parts.backend.encode(&batch))) {
+            match contained(|| self.parts.backend.encode(&batch)) {
                 Ok(payload) => return Some(self.send(job, payload)),
-                Err(panic) => {
-                    self.panicked(&mut job, panic_message(panic.as_ref()), now);
+                Err(message) => {
+                    self.panicked(&mut job, &message, false, now);
                     self.put_back(job);
                 }
             }
         }
     }
 
-    fn send(&mut self, job: Job, payload: Payload) -> Sending {
+    fn send(&mut self, mut job: Job, payload: Payload) -> Sending {
+        job.tried = true;
         let Payload::Http { body, .. } = &payload;
         let (number, payload_bytes) = (job.number, body.len());
         self.flights_held += job.stored().held_bytes();
@@ -258,20 +267,31 @@ impl Lane {
     /// A request ended: what that means for its records, and for the next ones.
     pub(crate) fn end(&mut self, outcome: Outcome, now: Instant) {
         let Some((mut job, payload_bytes)) = self.land(outcome.number) else { return };
-        match outcome.result {
-            Ok(reply) => match catch_unwind(AssertUnwindSafe(|| self.parts.backend.judge(&reply))) {
-                Ok(verdict) => self.settle(&mut job, verdict, &reply, now),
-                Err(panic) => self.panicked(&mut job, panic_message(panic.as_ref()), now),
+        // The schedule may be the user's code: a panic in it is the worker's death, but not the end of the batch.
+        let done = contained(|| self.conclude(&mut job, outcome.result, payload_bytes, now));
+        self.put_back(job);
+        if let Err(message) = done {
+            resume_unwind(Box::new(message));
+        }
+    }
+
+    fn conclude(&mut self, job: &mut Job, result: Result<Reply, Failure>, payload_bytes: usize, now: Instant) {
+        match result {
+            Ok(reply) => match contained(|| self.parts.backend.judge(&reply)) {
+                Ok(verdict) => self.settle(job, verdict, &reply, now),
+                Err(message) => {
+                    let is_hopeless = job.is_hopeless();
+                    self.panicked(job, &message, is_hopeless, now);
+                }
             },
             Err(failure) => {
-                self.again(&mut job, None, failure.text, now);
+                self.again(job, None, failure.text, now);
                 // A store that resets the connection under a large body may have said 413, which nobody could read.
                 if failure.kind == FailureKind::Reset && payload_bytes > RESET_SPLITS && job.next_len() > 1 {
                     job.halve_next(false);
                 }
             }
         }
-        self.put_back(job);
     }
 
     fn put_back(&mut self, job: Job) {
@@ -280,20 +300,21 @@ impl Lane {
         }
     }
 
+    /// The schedule, which may panic, is told last: by then all that is known stands in the books.
     fn settle(&mut self, job: &mut Job, verdict: Verdict, reply: &Reply, now: Instant) {
         let count = job.next_len();
         match verdict {
             Verdict::Ack => {
-                self.well();
                 self.counts.delivered += count as u64;
                 job.settle_next(true);
+                self.well();
             }
             Verdict::AckWithLoss { rejected, reason } => {
-                self.well();
                 let rejected = rejected.min(count);
                 self.counts.delivered += (count - rejected) as u64;
                 self.reject(rejected, &reason, now);
                 job.settle_next(true);
+                self.well();
             }
             Verdict::Retry { after } => self.again(job, after, self.told(reply), now),
             Verdict::Items { mut retry, mut rejected } => {
@@ -341,13 +362,13 @@ impl Lane {
 
     /// The store refuses the request: halves, until one record is left that is rejected.
     fn refuse(&mut self, job: &mut Job, reason: String, for_content: bool, now: Instant) {
-        self.well();
         if job.next_len() > 1 && !job.is_hopeless() {
             job.halve_next(for_content);
-            return;
+        } else {
+            self.reject(job.next_len(), &reason, now);
+            job.settle_next(false);
         }
-        self.reject(job.next_len(), &reason, now);
-        job.settle_next(false);
+        self.well();
     }
 
     fn reject(&mut self, count: usize, reason: &str, now: Instant) {
@@ -374,9 +395,12 @@ impl Lane {
     }
 
     fn well(&mut self) {
-        let is_news = self.pace.succeeded();
-        self.held &= !self.pace.is_well();
-        if is_news && self.last_failure.take().is_some() {
+        self.pace.succeeded();
+        if !self.pace.is_well() {
+            return;
+        }
+        self.held = false;
+        if self.last_failure.take().is_some() {
             let (name, owed) = (&self.parts.name, self.owed());
             let text = || format!("{name} takes records again; {owed} are owed to it");
             self.parts.voice.recovered(Topic::at("failed", self.parts.index), text);
@@ -411,8 +435,9 @@ impl Lane {
         self.last_failure = Some(why);
     }
 
-    /// Code of the backend panicked over this request: once more, then halved down to the record at fault.
-    fn panicked(&mut self, job: &mut Job, message: &str, now: Instant) {
+    /// Code of the backend panicked over this request: once more, then halved down to the record at fault, unless
+    /// that asks too much of the store.
+    fn panicked(&mut self, job: &mut Job, message: &str, is_hopeless: bool, now: Instant) {
         let name = &self.parts.name;
         self.parts.voice.say(
             Topic::at("panicked", self.parts.index),
@@ -423,17 +448,19 @@ impl Lane {
         if job.deaths < 2 {
             return;
         }
-        if job.next_len() > 1 {
+        if job.next_len() > 1 && !is_hopeless {
             job.halve_next(true);
         } else {
-            self.counts.dropped.add(Reason::Worker, job.next_severity(), 1);
+            for severity in job.next_severities() {
+                self.counts.dropped.add(Reason::Worker, severity, 1);
+            }
             job.settle_next(false);
         }
     }
 
     /// Seals the open batch. Returns the number of the first batch that holds none of what came until now.
-    pub(crate) fn seal_for_flush(&mut self) -> u64 {
-        self.seal();
+    pub(crate) fn seal_for_flush(&mut self, now: Instant) -> u64 {
+        self.seal(now);
         self.next_number
     }
 
@@ -445,7 +472,7 @@ impl Lane {
 
     /// Gives up all that is owed, as the last thing.
     pub(crate) fn close(&mut self, reason: Reason) {
-        self.seal();
+        self.seal(Instant::now());
         while let Some(flight) = self.flights.pop() {
             self.put_back(flight.job);
         }

@@ -93,7 +93,7 @@ impl Capture {
 
     /// The records so far, in the order in which they came, each as a store would have received it as NDJSON.
     ///
-    /// None has an id, which only the worker of a pipeline gives.
+    /// Their ids count from 0.
     #[must_use]
     pub fn records(&self) -> Vec<Received> {
         self.handle.shared.kept.lock().clone()

@@ -11,6 +11,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 
+use super::Names;
 use crate::error::Error;
 
 /// Which tenant of the store records belong to. Loki, Mimir and Tempo read it from this header
@@ -132,10 +133,7 @@ impl Credentials {
         if self.user.is_some() || self.password.is_some() {
             return Some("a password".into());
         }
-        let secret = self.headers.iter().find(|(name, _)| {
-            let name = name.to_ascii_lowercase();
-            !HARMLESS.contains(&name.as_str()) && !name.starts_with(HARMLESS_PREFIX)
-        })?;
+        let secret = self.headers.iter().find(|(name, _)| !is_harmless(&name.to_ascii_lowercase()))?;
         Some(format!("the header {}", secret.0))
     }
 
@@ -168,13 +166,21 @@ impl Credentials {
             filled("tenant", tenant, &value)?;
             let value = header_value("tenant", "***", tenant, &value)?;
             if headers.insert(TENANT, value).is_some() {
-                return Err(Error::setting("tenant", "***", "unset where headers hold X-Scope-OrgID"));
+                return Err(Error::setting(
+                    "tenant",
+                    "***",
+                    "unset where headers (LOGCHUTE_HEADERS) hold X-Scope-OrgID",
+                ));
             }
         }
         if let Some(value) = self.authorization()?
             && headers.insert(AUTHORIZATION, value).is_some()
         {
-            return Err(Error::setting("headers", "authorization", "unset where token or user is set"));
+            return Err(Error::setting(
+                "headers",
+                "authorization",
+                "unset where token (LOGCHUTE_TOKEN) or user (LOGCHUTE_USER) is set",
+            ));
         }
         Ok(headers)
     }
@@ -195,7 +201,7 @@ impl Credentials {
             (Some(token), ..) => Err(Error::setting(
                 named("token", token),
                 token,
-                "unset where user or password is set: a request carries one of them",
+                "unset where user (LOGCHUTE_USER) or password (LOGCHUTE_PASSWORD) is set: a request carries one of them",
             )),
             (None, Some(user), Some(password)) => {
                 let (name, word) = (user.read("user")?, password.read("password")?);
@@ -218,14 +224,21 @@ impl Credentials {
                 let pair = STANDARD.encode(format!("{name}:{word}"));
                 header_value("user", "***", user, &format!("Basic {pair}")).map(Some)
             }
-            (None, Some(user), None) => {
-                Err(Error::setting(named("user", user), user, "set together with password or password_file"))
-            }
+            (None, Some(user), None) => Err(Error::setting(
+                named("user", user),
+                user,
+                "set together with password (LOGCHUTE_PASSWORD) or password_file (LOGCHUTE_PASSWORD_FILE)",
+            )),
             (None, None, Some(password)) => {
-                Err(Error::setting(named("password", password), password, "set together with user"))
+                Err(Error::setting(named("password", password), password, "set together with user (LOGCHUTE_USER)"))
             }
         }
     }
+}
+
+/// Whether a header of this name, in lower case, holds no secret.
+pub(super) fn is_harmless(name: &str) -> bool {
+    HARMLESS.contains(&name) || name.starts_with(HARMLESS_PREFIX)
 }
 
 /// The setting's name: `token` or `token_file`.
@@ -267,6 +280,7 @@ pub(super) fn read_file(path: &Path, most: u64) -> Result<Vec<u8>, String> {
 /// Credentials in use: the headers, and what the files looked like when they were read.
 pub(super) struct Auth {
     credentials: Credentials,
+    names: Names,
     headers: HeaderMap,
     stamps: Vec<Stamp>,
     looked: Instant,
@@ -277,11 +291,11 @@ pub(super) struct Auth {
 type Stamp = Option<(Option<SystemTime>, u64)>;
 
 impl Auth {
-    pub(super) fn new(credentials: Credentials, now: Instant) -> Result<Self, Error> {
+    pub(super) fn new(credentials: Credentials, names: Names, now: Instant) -> Result<Self, Error> {
         // Stamps before contents: a file that changes in between is read once more, not missed.
         let stamps = stamps(&credentials);
         let headers = credentials.read()?;
-        Ok(Self { credentials, headers, stamps, looked: now, complaint: None })
+        Ok(Self { credentials, names, headers, stamps, looked: now, complaint: None })
     }
 
     /// The headers for a request; files that changed are read first.
@@ -307,7 +321,7 @@ impl Auth {
             }
             // The stamps stay as they were, so that the next look tries again.
             Err(why) => {
-                self.complaint = Some(why.to_string());
+                self.complaint = Some(self.names.tell(why).to_string());
                 false
             }
         }

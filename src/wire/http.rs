@@ -17,7 +17,7 @@ use super::Options;
 use super::auth::Auth;
 use super::failure::{self, Failure, Phase, Place};
 use super::resolve::Resolver;
-use super::{retry_after, url};
+use super::{mask, retry_after, url};
 use crate::backend::{Payload, Reply};
 use crate::config::Compression;
 use crate::error::Error;
@@ -45,6 +45,11 @@ pub(crate) struct Client {
 impl Client {
     /// Checks everything that can be checked without the network, and reads the files.
     pub(crate) fn new(options: Options) -> Result<Self, Error> {
+        let names = options.names.clone();
+        Self::checked(options).map_err(|why| names.tell(why))
+    }
+
+    fn checked(options: Options) -> Result<Self, Error> {
         let target = url::check(&options.url)?;
         if !target.https
             && !target.loopback
@@ -58,7 +63,7 @@ impl Client {
             return Err(Error::setting("url", target.shown, must));
         }
         let builder = tls(reqwest::Client::builder(), &options, target.https)?;
-        let auth = Auth::new(options.credentials, Instant::now())?;
+        let auth = Auth::new(options.credentials, options.names, Instant::now())?;
         let resolver = Resolver::default();
         let resolving = Arc::clone(&resolver.busy);
         let mut builder = builder
@@ -225,6 +230,7 @@ impl Attempt {
             Ok(Err(error)) => Some(failure::of(&error, place)),
             Err(_) => Some(failure::late(place, Phase::Reading(status), timeout)),
         };
+        mask::mask(&mut body, &self.headers, &self.url);
         match broken {
             // The body may hold what became of each record, so without it nothing is known to be stored. A refusal
             // stands by its status alone, and so does the wait that it asks for.

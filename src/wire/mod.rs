@@ -14,6 +14,8 @@
 mod auth;
 mod failure;
 mod http;
+mod mask;
+mod names;
 mod resolve;
 mod retry_after;
 #[cfg(test)]
@@ -30,6 +32,7 @@ use std::path::PathBuf;
 pub(crate) use auth::{Credentials, Secret};
 pub(crate) use failure::{Failure, FailureKind};
 pub(crate) use http::Client;
+pub(crate) use names::Names;
 
 use crate::config::Compression;
 
@@ -38,6 +41,8 @@ use crate::config::Compression;
 pub(crate) struct Options {
     pub(crate) url: String,
     pub(crate) credentials: Credentials,
+    /// What errors call the settings.
+    pub(crate) names: Names,
     /// PEM file with the only CAs to trust; the platform's where there is none.
     pub(crate) ca: Option<PathBuf>,
     /// PEM files with the client certificate, its chain after it, and its key.

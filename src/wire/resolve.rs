@@ -3,34 +3,52 @@
 //! The HTTP client would do the same by itself. Done here, a failure is known to be one of the resolver, a
 //! timeout can say that it was the name that took so long, and a name cannot lead to the metadata service.
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
-use tokio::task::JoinHandle;
+use tokio::sync::oneshot;
 
 use super::url::{serves_metadata_v4, serves_metadata_v6};
+use crate::mute;
 
-/// Resolves on the runtime's blocking threads: the system's resolver may hang for half a minute.
+/// One that hangs does not keep the next from starting.
+const THREADS: usize = 2;
+
+/// Resolves on threads of its own, which end when there is nothing to resolve: the system's resolver may hang for half a
+/// minute. The runtime's blocking threads would do, but for a system that refuses a thread: there the runtime panics.
 #[derive(Default)]
 pub(super) struct Resolver {
     /// How many names are being resolved.
     pub(super) busy: Arc<AtomicUsize>,
+    desk: Arc<Mutex<Desk>>,
+}
+
+#[derive(Default)]
+struct Desk {
+    questions: VecDeque<Question>,
+    threads: usize,
+}
+
+/// A name, and who waits for its addresses. While the resolver hangs, each attempt asks anew; questions for whose answer
+/// nobody waits any more are passed over.
+struct Question {
+    host: String,
+    answer: oneshot::Sender<io::Result<Vec<SocketAddr>>>,
 }
 
 impl Resolve for Resolver {
     fn resolve(&self, name: Name) -> Resolving {
         let busy = Busy::new(&self.busy);
+        let answer = ask(&self.desk, name.as_str());
         Box::pin(async move {
             let _busy = busy;
-            let host = name.as_str().to_owned();
-            let lookup = Lookup(tokio::task::spawn_blocking(move || {
-                (host.as_str(), 0).to_socket_addrs().map(Iterator::collect::<Vec<SocketAddr>>)
-            }));
-            let mut addresses = lookup.await?.map_err(Unresolved)?;
+            let mut addresses = answer.await.unwrap_or_else(|_| Err(no_answer())).map_err(Unresolved)?;
             addresses.retain(allowed);
             if addresses.is_empty() {
                 return Err(Unresolved(io::Error::other("no address but those of a metadata service")).into());
@@ -38,6 +56,55 @@ impl Resolve for Resolver {
             Ok(Box::new(addresses.into_iter()) as Addrs)
         })
     }
+}
+
+fn ask(desk: &Arc<Mutex<Desk>>, host: &str) -> oneshot::Receiver<io::Result<Vec<SocketAddr>>> {
+    let (answer, receiver) = oneshot::channel();
+    let mut at = lock(desk);
+    at.questions.retain(|question| !question.answer.is_closed());
+    at.questions.push_back(Question { host: host.to_owned(), answer });
+    if at.threads < THREADS {
+        let shared = Arc::clone(desk);
+        match thread::Builder::new().name("logchute-dns".into()).spawn(move || answer_all(&shared)) {
+            Ok(_) => at.threads += 1,
+            // Where there is a thread already, that one comes to it.
+            Err(_) if at.threads > 0 => {}
+            Err(why) => {
+                if let Some(question) = at.questions.pop_back() {
+                    let _ = question.answer.send(Err(why));
+                }
+            }
+        }
+    }
+    receiver
+}
+
+/// Until there are no questions left.
+fn answer_all(desk: &Mutex<Desk>) {
+    // What the resolver logs, if it is one that logs, is ours: each send would cause the next.
+    mute::this_thread();
+    loop {
+        let question = {
+            let mut at = lock(desk);
+            let Some(question) = at.questions.pop_front() else {
+                at.threads -= 1;
+                return;
+            };
+            question
+        };
+        if !question.answer.is_closed() {
+            let addresses = (question.host.as_str(), 0).to_socket_addrs().map(Iterator::collect);
+            let _ = question.answer.send(addresses);
+        }
+    }
+}
+
+fn no_answer() -> io::Error {
+    io::Error::other("the resolver gave no answer")
+}
+
+fn lock(desk: &Mutex<Desk>) -> MutexGuard<'_, Desk> {
+    desk.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn allowed(address: &SocketAddr) -> bool {
@@ -71,23 +138,5 @@ impl Busy {
 impl Drop for Busy {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-/// Taken back when nobody waits for it any more. While the resolver hangs, each attempt asks anew; without this
-/// the questions would pile up behind the few blocking threads.
-struct Lookup(JoinHandle<io::Result<Vec<SocketAddr>>>);
-
-impl Future for Lookup {
-    type Output = Result<io::Result<Vec<SocketAddr>>, tokio::task::JoinError>;
-
-    fn poll(mut self: std::pin::Pin<&mut Self>, context: &mut std::task::Context<'_>) -> std::task::Poll<Self::Output> {
-        std::pin::Pin::new(&mut self.0).poll(context)
-    }
-}
-
-impl Drop for Lookup {
-    fn drop(&mut self) {
-        self.0.abort();
     }
 }

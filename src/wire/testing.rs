@@ -111,6 +111,7 @@ impl Seen {
 
 pub(super) fn options(url: impl Into<String>) -> Options {
     Options {
+        names: super::Names::default(),
         url: url.into(),
         credentials: Credentials::default(),
         ca: None,

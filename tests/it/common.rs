@@ -310,6 +310,12 @@ pub(crate) fn settle(logs: &Handle) -> Report {
     report
 }
 
+/// The same, where the report is of no further interest.
+#[track_caller]
+pub(crate) fn close(logs: &Handle) {
+    let _ = settle(logs);
+}
+
 /// Runs the test in a process of its own, for what is global or is measured by process. `name` is its path in here.
 pub(crate) fn alone(name: &str, test: impl FnOnce()) {
     const ALONE: &str = "LOGCHUTE_IT_ALONE";

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use logchute::Destination;
 use logchute::testing::{Answer, Gate, Store};
 
-use crate::common::{Plain, all_there, books, emit, exactly_once, log, ms, numbers, settle, to};
+use crate::common::{Plain, all_there, books, close, emit, exactly_once, log, ms, numbers, settle, to};
 
 fn from_threads(threads: usize, each: usize) {
     let store = Store::new();
@@ -15,6 +15,7 @@ fn from_threads(threads: usize, each: usize) {
     let logs = builder.batch_bytes(16 * 1024).start().unwrap();
     log(&logs, threads, each, |_| {});
     let report = settle(&logs);
+    assert_eq!(report.ledger().lost(), 0, "{report}");
     exactly_once(&store, threads, each);
     assert!(store.request_count() > 1);
     assert_eq!(books(&report), ((threads * each) as u64, 0, 0));
@@ -45,7 +46,7 @@ fn p2_with_one_request_in_flight_records_arrive_in_order() {
     let (builder, _) = to(Plain::to(&store).batches_of(50).quick());
     let logs = builder.in_flight(1).start().unwrap();
     emit(&logs, 1_000);
-    settle(&logs);
+    close(&logs);
     let arrived: Vec<_> = store.records().iter().map(|record| crate::common::number(record).unwrap().1).collect();
     assert_eq!(arrived, (1..=1_000).collect::<Vec<_>>());
 }
@@ -93,7 +94,7 @@ fn p8_several_requests_are_in_flight_while_the_store_is_well() {
     assert!(store.wait_for_requests(4, crate::common::LONG), "{store:?}");
     assert_eq!(store.count(), 0, "answered before the gate was opened");
     gate.open();
-    settle(&logs);
+    close(&logs);
     exactly_once(&store, 1, 100);
 }
 
@@ -112,7 +113,7 @@ fn p8_never_more_requests_are_in_flight_than_was_said() {
     let (builder, _) = to(Plain::to(&store).batches_of(10));
     let logs = builder.in_flight(3).start().unwrap();
     emit(&logs, 500);
-    settle(&logs);
+    close(&logs);
     exactly_once(&store, 1, 500);
     assert!(most.load(Ordering::SeqCst) <= 3);
 }

@@ -9,8 +9,8 @@ use logchute::testing::{Answer, Store};
 use logchute::{Overflow, Reason, Record, Severity};
 
 use crate::common::{
-    LONG, Plain, SLACK, Stall, alone, books, emit, exactly_once, is_own, log, ms, number, numbers, record, resident,
-    settle, to, until,
+    LONG, Plain, SLACK, Stall, alone, books, close, emit, exactly_once, is_own, log, ms, number, numbers, record,
+    resident, settle, to, until,
 };
 
 const KIB: usize = 1 << 10;
@@ -218,7 +218,7 @@ fn d6_a_panic_never_waits_for_room() {
         assert_eq!(logs.ledger().dropped.of_severity(Reason::QueueFull, Severity::Fatal), 200 - queued);
         assert!(queued > 100 && queued < 200);
         stall.end();
-        settle(&logs);
+        close(&logs);
         let there = store.records().iter().filter(|record| record.message.ends_with("last words")).count() as u64;
         assert_eq!(there, queued);
     });
@@ -234,4 +234,22 @@ fn h8_who_waits_gets_room_also_where_the_backend_counts_in_other_units_than_byte
     let report = settle(&logs);
     assert_eq!((books(&report), report.ledger().dropped.total()), ((4_000, 0, 0), 0), "{report}");
     exactly_once(&store, 2, 2_000);
+}
+
+#[test]
+fn p6_who_waits_for_a_store_that_is_away_is_released_at_the_end() {
+    let store = Store::refusing();
+    let builder = to(Plain::to(&store).quick()).0.queue_bytes(64 * KIB).backlog_bytes(64 * KIB).batch_bytes(4 * KIB);
+    let logs = builder.overflow(Overflow::Block(HOUR)).start().unwrap();
+    let report = thread::scope(|scope| {
+        (0..4).for_each(|_| _ = scope.spawn(|| emit(&logs, 2_000)));
+        // All of them wait, as nothing is dropped while they do.
+        until("the queue is full", || logs.ledger().queued > 100);
+        assert_eq!(logs.ledger().lost(), 0);
+        logs.shutdown(ms(200))
+    });
+    assert!(!report.settled() && report.took() < ms(200) + SLACK, "{report}");
+    let ledger = logs.ledger();
+    assert!(ledger.balances() && ledger.unsettled() == 0, "{ledger}");
+    assert_eq!((ledger.emitted - ledger.own, ledger.lost()), (8_000, ledger.emitted), "{ledger}");
 }

@@ -34,6 +34,15 @@ const VICTORIALOGS_PATH: &str = "/insert/loki/api/v1/push";
 const KEEP_MESSAGES: &str = "disable_message_parsing=1";
 
 /// How a push to Loki is encoded.
+///
+/// # Examples
+///
+/// ```
+/// use logchute::backend::{Backend, Delivery, Encoding, Loki};
+///
+/// let loki = Loki::new("http://loki:3100").encoding(Encoding::Json);
+/// assert_eq!(loki.facts().delivers(), Delivery::EffectivelyOnce);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Encoding {
@@ -128,8 +137,11 @@ impl Loki {
 
 impl Backend for Loki {
     fn facts(&self) -> Facts {
-        let facts =
-            Facts::new("loki").delivery(Delivery::EffectivelyOnce).batch_bytes(PUSH_BYTES).batch_records(PUSH_RECORDS);
+        let path = self.url.split('?').next().unwrap_or_default();
+        // VictoriaLogs keeps equal entries side by side.
+        let is_victorialogs = path.ends_with(VICTORIALOGS_PATH);
+        let delivery = if is_victorialogs { Delivery::AtLeastOnce } else { Delivery::EffectivelyOnce };
+        let facts = Facts::new("loki").delivery(delivery).batch_bytes(PUSH_BYTES).batch_records(PUSH_RECORDS);
         match self.encoding {
             Encoding::Protobuf => facts,
             Encoding::Json => facts.gzip(),

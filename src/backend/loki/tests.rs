@@ -375,6 +375,19 @@ fn a_base_url_and_a_push_url_are_the_same() {
         ),
     ] {
         assert_eq!(Loki::new(given).url(), url);
+        let delivery = if url.contains("/vl/") { Delivery::AtLeastOnce } else { Delivery::EffectivelyOnce };
+        assert_eq!(Loki::new(given).facts().delivers(), delivery);
+    }
+}
+
+#[test]
+fn b5_no_field_is_lost_or_doubled_whatever_its_name() {
+    let (frames, counts): (Vec<_>, Vec<_>) = corpus::random(4, 1_000).into_iter().unzip();
+    for (entry, fields) in entries(&loki(), &frames).iter().zip(&counts) {
+        assert_eq!(entry.metadata.len(), 5 + fields + 2, "{:?}", entry.metadata.keys());
+    }
+    for (entry, fields) in entries(&loki().promote("a").promote("a.b"), &frames).iter().zip(counts) {
+        assert_eq!(entry.metadata.len() + entry.labels.len(), 5 + fields + 2 + 4, "{entry:?}");
     }
 }
 
@@ -410,13 +423,4 @@ fn the_scheme_builds_either_encoding_and_promotes() {
     assert_eq!((gzip, parse_protobuf(&body)[0].labels["user"].as_str()), (false, "u"));
     let (gzip, body) = build("loki-json");
     assert_eq!((gzip, parse_json(&body)[0].labels["user"].as_str()), (true, "u"));
-}
-
-/// Run with `cargo test --release --lib loki_speed -- --ignored --nocapture`.
-#[test]
-#[ignore = "measures"]
-fn loki_speed() {
-    corpus::measure("loki protobuf", &loki());
-    corpus::measure("loki json", &loki().encoding(Encoding::Json));
-    corpus::measure("loki protobuf, one label", &loki().promote("method"));
 }

@@ -193,6 +193,18 @@ fn n1_the_status_decides_but_for_a_wrong_path_or_tenant_of_victorialogs() {
 }
 
 #[test]
+fn b5_no_field_is_lost_or_doubled_whatever_its_name() {
+    let (frames, counts): (Vec<_>, Vec<_>) = corpus::random(3, 1_000).into_iter().unzip();
+    for (line, fields) in lines(&body(&ndjson(), &frames)).iter().zip(counts) {
+        assert_eq!(line.0.len(), 8 + fields + 5, "{:?}", line.0.keys());
+        assert_eq!(
+            (line.text("level").as_deref(), line.text("service_name").as_deref()),
+            (Some("info"), Some("checkout"))
+        );
+    }
+}
+
+#[test]
 fn it_conforms() {
     super::super::conformance::conformance(&ndjson());
     super::super::conformance::conformance(&Ndjson::new("http://h/insert/jsonline"));
@@ -211,13 +223,6 @@ fn cost_is_close_to_what_a_record_takes() {
         let size = body(&backend, frames).len();
         assert!(cost * 100 >= size * 95 && cost * 100 <= size * 115, "cost {cost}, size {size}");
     }
-}
-
-/// Run with `cargo test --release --lib ndjson_speed -- --ignored --nocapture`.
-#[test]
-#[ignore = "measures"]
-fn ndjson_speed() {
-    corpus::measure("ndjson", &ndjson());
 }
 
 #[test]

@@ -3,12 +3,10 @@
 use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
 use super::time;
-use crate::frame;
+use crate::backend::{RecordRef, json};
 
 /// A record that a [`Store`](super::Store) accepted.
 ///
@@ -63,42 +61,31 @@ impl Received {
         Self { raw, ..record }
     }
 
-    /// The record of a frame, with the keys and values that NDJSON would have.
-    pub(in crate::testing) fn from_record(record: &frame::RecordRef<'_>) -> Self {
-        let mut object = serde_json::Map::new();
-        let mut put = |key: &str, value: Value| object.insert(key.to_owned(), value);
-        put("time", time::text(record.unix_nanos()).into());
-        put("level", record.severity().as_str().into());
-        put("message", record.message().into());
-        put("target", record.target().into());
-        record.file().map(|file| put("file", file.into()));
-        record.line().map(|line| put("line", line.into()));
-        put("thread", record.thread().into());
-        let mut spans: Vec<_> = record.spans().collect();
-        spans.reverse();
-        if !spans.is_empty() {
-            put("span", spans.join(":").into());
-        }
-        let mut cut = record.message_original_len().is_some();
-        record.message_original_len().map(|len| put("original_len", len.into()));
-        for field in record.fields() {
-            let reserved = RESERVED.contains(&field.key);
-            put(
-                &if reserved { format!("field_{}", field.key) } else { field.key.to_owned() },
-                plain_value(field.value),
-            );
-            if let Some(len) = field.original_len {
-                put(&format!("{}.original_len", field.key), len.into());
-                cut = true;
+    /// The record of a frame, with the keys and values that NDJSON has.
+    pub(in crate::testing) fn from_record(record: &RecordRef<'_>) -> Self {
+        let mut text = Vec::new();
+        json::object(&mut text, |object| {
+            object.rfc3339("time", record.unix_nanos());
+            object.str("level", record.severity().as_str());
+            object.str("message", record.message());
+            object.str("target", record.target());
+            if let Some(file) = record.file() {
+                object.str("file", file);
             }
-        }
-        if cut {
-            put("truncated", true.into());
-        }
-        if record.fields_left_out() > 0 {
-            put("fields_left_out", record.fields_left_out().into());
-        }
-        Self::from_json(Value::Object(object))
+            if let Some(line) = record.line() {
+                object.u64("line", line.into());
+            }
+            object.str("thread", record.thread());
+            let mut spans: Vec<_> = record.spans().collect();
+            if !spans.is_empty() {
+                spans.reverse();
+                object.str("span", &spans.join(":"));
+            }
+            object.str("id", &record.id().to_string());
+            object.fields(record.fields());
+        });
+        // What is written is JSON, whatever the record holds; if it ever is not, the test shall see it.
+        serde_json::from_slice(&text).map_or_else(|_| Self::from_line(&String::from_utf8_lossy(&text)), Self::from_json)
     }
 
     /// The record of one Loki entry.
@@ -128,40 +115,6 @@ impl Received {
         let taken = self.fields.contains_key(key) || (key == "level" && !self.level.is_empty());
         let key = if taken { format!("{key}_extracted") } else { key.to_owned() };
         self.fields.insert(key, value.into());
-    }
-}
-
-/// Names that a field may not have; it then becomes `field_NAME`.
-const RESERVED: [&str; 15] = [
-    "",
-    "fields_left_out",
-    "file",
-    "id",
-    "level",
-    "line",
-    "logchute.own",
-    "message",
-    "original_len",
-    "service_name",
-    "span",
-    "target",
-    "thread",
-    "time",
-    "truncated",
-];
-
-fn plain_value(value: frame::Value<'_>) -> Value {
-    match value {
-        frame::Value::Bool(value) => value.into(),
-        frame::Value::I64(value) => value.into(),
-        frame::Value::U64(value) => value.into(),
-        frame::Value::I128(value) => value.to_string().into(),
-        frame::Value::U128(value) => value.to_string().into(),
-        frame::Value::F64(value) if value.is_finite() => value.into(),
-        frame::Value::F64(value) => value.to_string().into(),
-        frame::Value::Str(text) | frame::Value::Error(text) => text.into(),
-        frame::Value::Bytes(bytes) => STANDARD.encode(bytes).into(),
-        frame::Value::Json(json) => serde_json::from_str(json).unwrap_or_else(|_| json.into()),
     }
 }
 
