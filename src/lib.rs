@@ -64,6 +64,7 @@ pub mod backend;
 mod batch;
 mod capture;
 mod config;
+mod contain;
 mod error;
 mod exit;
 mod flush;

@@ -17,7 +17,9 @@ const LIMIT: Duration = Duration::from_secs(30);
 #[test]
 fn levels_follow_the_filter_and_both_facades_arrive() {
     let store = Store::new();
-    let logs = Builder::new().send_to(store.backend()).filter("info").spans("info").no_tee().start().unwrap();
+    // One request at a time, so that records arrive in order.
+    let logs = Builder::new().send_to(store.backend()).filter("info").spans("info").in_flight(1).no_tee();
+    let logs = logs.start().unwrap();
     assert_eq!(log::max_level(), log::LevelFilter::Off, "nothing is installed by start()");
     logs.install(tracing_subscriber::registry()).unwrap();
     assert_eq!((log::max_level(), LevelFilter::current()), (log::LevelFilter::Info, LevelFilter::INFO));

@@ -26,8 +26,9 @@ fn alone() -> MutexGuard<'static, ()> {
 
 fn pipeline(filter: &str, spans: &str) -> (Store, Guard) {
     let store = Store::new();
-    let logs = Builder::new().send_to(store.backend()).filter(filter).spans(spans).no_tee().start().unwrap();
-    (store, logs)
+    let logs = Builder::new().send_to(store.backend()).filter(filter).spans(spans).no_tee();
+    // One at a time, so that they arrive in order.
+    (store, logs.in_flight(1).start().unwrap())
 }
 
 /// What arrived since the last call.

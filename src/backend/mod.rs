@@ -232,7 +232,7 @@ pub enum Verdict {
     },
     /// The same again later: after `after` where the store asked for that.
     Retry {
-        /// The wait that the store asked for.
+        /// The wait that the store asked for; at most a minute is kept.
         after: Option<Duration>,
     },
     /// Each record for itself, by its place in the batch; all that are not named are stored.

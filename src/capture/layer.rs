@@ -2,7 +2,6 @@
 
 use std::error::Error;
 use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use tracing::field::{Field, Visit};
@@ -12,7 +11,8 @@ use tracing_subscriber::layer::{Context, Layer};
 use tracing_subscriber::registry::LookupSpan;
 
 use super::filter::LayerFilter;
-use super::{Intake, now_nanos, span};
+use super::{Intake, now_nanos, span, twins};
+use crate::contain::quietly;
 use crate::frame::{Callsite, FieldsWriter, Key, Severity, Sink, Writer};
 use crate::mute::Capturing;
 
@@ -43,14 +43,15 @@ where
     }
 
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
+        // Too deep means that the values of spans begin spans without end: then these have no fields.
         if let Ok(_capturing) = Capturing::enter() {
-            let _ = catch_unwind(AssertUnwindSafe(|| span::begin(attributes, id, &context)));
+            quietly(|| span::begin(attributes, id, &context));
         }
     }
 
     fn on_record(&self, id: &Id, values: &Record<'_>, context: Context<'_, S>) {
         if let Ok(_capturing) = Capturing::enter() {
-            let _ = catch_unwind(AssertUnwindSafe(|| span::record(values, id, &context)));
+            quietly(|| span::record(values, id, &context));
         }
     }
 
@@ -75,6 +76,9 @@ impl<A> EventLayer<A> {
     where
         S: Subscriber + for<'a> LookupSpan<'a>,
     {
+        if twins::is_bridged_twin(event) {
+            return;
+        }
         let (level, origin) = (*event.metadata().level(), Origin::of(event));
         // The filter does not say "no" to log records, see there.
         if self.intake.filters.now().admit(origin.target(), level) {
@@ -94,11 +98,11 @@ where
     S: Subscriber + for<'a> LookupSpan<'a>,
 {
     // The lock of a span may be poisoned by another layer: then the event goes without its fields.
-    let _ = catch_unwind(AssertUnwindSafe(|| {
+    quietly(|| {
         for span in context.event_scope(event).into_iter().flatten() {
             span::append(writer, &span);
         }
-    }));
+    });
 }
 
 /// What `tracing-log` makes of a log record has its callsite in fields.

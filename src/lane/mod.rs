@@ -14,7 +14,7 @@ mod job;
 mod pace;
 mod retry;
 
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::panic::resume_unwind;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -22,7 +22,8 @@ use std::time::{Duration, Instant};
 use crate::backend::{Backend, Payload, Reply, Verdict};
 use crate::batch::{Batcher, Limits, Stored};
 use crate::config::BacklogOverflow;
-use crate::frame::{Frame, RecordId, RecordRef, Severity, panic_message};
+use crate::contain::contained;
+use crate::frame::{Frame, RecordId, RecordRef, Severity};
 use crate::health::{DestinationHealth, DestinationState};
 use crate::ledger::{DestinationLedger, Losses, Reason};
 use crate::resource::Resource;
@@ -130,7 +131,7 @@ impl Lane {
         let record = RecordRef::new(frame.callsite(), frame.bytes(), nanos, id);
         let severity = record.severity();
         let backend = &self.parts.backend;
-        let cost = catch_unwind(AssertUnwindSafe(|| backend.cost(&record))).unwrap_or_else(|_| record.encoded_hint());
+        let cost = contained(|| backend.cost(&record)).unwrap_or_else(|_| record.encoded_hint());
         let (counts, bytes) = (&mut self.counts, frame.bytes().len());
         self.backlog.set_other_bytes(self.flights_held + self.batcher.open().map_or(0, Stored::held_bytes));
         let fits = self.backlog.make_room(bytes, |oldest| {
@@ -233,10 +234,10 @@ impl Lane {
             }
             let mut job = self.backlog.pop()?;
             let batch = job.next(self.parts.incarnation, &self.parts.resource);
-            match catch_unwind(AssertUnwindSafe(|| self.parts.backend.encode(&batch))) {
+            match contained(|| self.parts.backend.encode(&batch)) {
                 Ok(payload) => return Some(self.send(job, payload)),
-                Err(panic) => {
-                    self.panicked(&mut job, panic_message(panic.as_ref()), false, now);
+                Err(message) => {
+                    self.panicked(&mut job, &message, false, now);
                     self.put_back(job);
                 }
             }
@@ -267,20 +268,20 @@ impl Lane {
     pub(crate) fn end(&mut self, outcome: Outcome, now: Instant) {
         let Some((mut job, payload_bytes)) = self.land(outcome.number) else { return };
         // The schedule may be the user's code: a panic in it is the worker's death, but not the end of the batch.
-        let done = catch_unwind(AssertUnwindSafe(|| self.conclude(&mut job, outcome.result, payload_bytes, now)));
+        let done = contained(|| self.conclude(&mut job, outcome.result, payload_bytes, now));
         self.put_back(job);
-        if let Err(panic) = done {
-            resume_unwind(panic);
+        if let Err(message) = done {
+            resume_unwind(Box::new(message));
         }
     }
 
     fn conclude(&mut self, job: &mut Job, result: Result<Reply, Failure>, payload_bytes: usize, now: Instant) {
         match result {
-            Ok(reply) => match catch_unwind(AssertUnwindSafe(|| self.parts.backend.judge(&reply))) {
+            Ok(reply) => match contained(|| self.parts.backend.judge(&reply)) {
                 Ok(verdict) => self.settle(job, verdict, &reply, now),
-                Err(panic) => {
+                Err(message) => {
                     let is_hopeless = job.is_hopeless();
-                    self.panicked(job, panic_message(panic.as_ref()), is_hopeless, now);
+                    self.panicked(job, &message, is_hopeless, now);
                 }
             },
             Err(failure) => {
@@ -394,9 +395,12 @@ impl Lane {
     }
 
     fn well(&mut self) {
-        let is_news = self.pace.succeeded();
-        self.held &= !self.pace.is_well();
-        if is_news && self.last_failure.take().is_some() {
+        self.pace.succeeded();
+        if !self.pace.is_well() {
+            return;
+        }
+        self.held = false;
+        if self.last_failure.take().is_some() {
             let (name, owed) = (&self.parts.name, self.owed());
             let text = || format!("{name} takes records again; {owed} are owed to it");
             self.parts.voice.recovered(Topic::at("failed", self.parts.index), text);

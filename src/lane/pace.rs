@@ -10,6 +10,12 @@ use super::retry::{FullJitter, Schedule, hold};
 /// While somebody waits in a flush, the lane tries at least this often.
 const HURRIED: Duration = Duration::from_millis(500);
 
+/// The longest wait that a store may ask for, whoever read its answer; `Retry-After` is read with the same limit.
+const ASKED_MAX: Duration = Duration::from_secs(60);
+
+/// The longest wait of a schedule. The clock cannot hold every number that one may come up with.
+const OWN_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+
 enum State {
     Well,
     /// Until then, nothing is sent.
@@ -28,6 +34,8 @@ pub(super) struct Pace {
     state: State,
     /// Up to when somebody waits for a flush.
     hurry: Option<Instant>,
+    /// Whether a wait that the store asked for was cut short for that already.
+    defied: bool,
 }
 
 /// What a failed attempt leads to.
@@ -46,6 +54,7 @@ impl Pace {
             most,
             state: State::Well,
             hurry: None,
+            defied: false,
         }
     }
 
@@ -63,22 +72,21 @@ impl Pace {
         }
     }
 
-    /// The store took, or refused, what it was sent: it is well. Says whether that is news.
-    pub(super) fn succeeded(&mut self) -> bool {
-        // The answer to a request that was begun before the failure says nothing about now, and must not cut a wait
-        // short that the store asked for.
-        if matches!(self.state, State::Waiting { .. }) {
-            return false;
+    /// The store took, or refused, what it was sent: it is well.
+    ///
+    /// Not so while a wait is on: the answer to a request that was begun before the failure says nothing about now,
+    /// and must not cut a wait short that the store asked for.
+    pub(super) fn succeeded(&mut self) {
+        if !matches!(self.state, State::Waiting { .. }) {
+            self.state = State::Well;
+            self.holds = 0;
+            self.schedule.reset();
         }
-        let was_unwell = !matches!(self.state, State::Well);
-        self.state = State::Well;
-        self.holds = 0;
-        self.schedule.reset();
-        was_unwell
     }
 
     /// An attempt failed in a way that may pass.
     pub(super) fn failed(&mut self, asked: Option<Duration>, now: Instant) -> Next {
+        let asked = asked.map(|asked| asked.min(ASKED_MAX));
         // Other requests of the same moment may fail as well: that is one failure, not several. What is asked with
         // the last of them counts as much as with the first.
         if let State::Waiting { until, asked_by_store } = &mut self.state {
@@ -92,7 +100,7 @@ impl Pace {
             self.schedule.reset();
             return Next::GiveUp;
         };
-        self.wait(own, asked, now)
+        self.wait(own.min(OWN_MAX), asked, now)
     }
 
     /// The configuration is wrong: ask rarely.
@@ -114,8 +122,13 @@ impl Pace {
     }
 
     fn wait(&mut self, own: Duration, asked: Option<Duration>, now: Instant) -> Next {
-        let own = if self.hurry.is_some_and(|deadline| now < deadline) { own.min(HURRIED) } else { own };
-        let until = now + asked.map_or(own, |asked| asked.max(own.min(HURRIED)));
+        let hurry = self.hurry.filter(|&deadline| now < deadline);
+        let own = if hurry.is_some() { own.min(HURRIED) } else { own };
+        let mut until = now + asked.map_or(own, |asked| asked.max(own.min(HURRIED)));
+        if asked.is_some() && !self.defied && hurry.is_some_and(|deadline| until > deadline) {
+            self.defied = true;
+            until = now + own;
+        }
         self.state = State::Waiting { until, asked_by_store: asked.is_some() };
         Next::Again(until)
     }
@@ -124,11 +137,13 @@ impl Pace {
     /// would outlast the deadline, and then once.
     pub(super) fn hurry(&mut self, deadline: Instant, now: Instant) {
         self.hurry = self.hurry.max(Some(deadline));
+        self.defied = false;
         if let State::Waiting { until, asked_by_store } = &mut self.state {
             if !*asked_by_store {
                 *until = (*until).min(now + HURRIED.mul_f64(fastrand::f64() / 2.0));
             } else if *until > deadline {
                 *until = now;
+                self.defied = true;
             }
         }
     }

@@ -26,8 +26,8 @@ use std::time::Duration;
 /// assert_eq!(EverySecond(0).next(0.5), Some(Duration::from_secs(1)));
 /// ```
 pub trait Schedule: Send {
-    /// The wait before the next attempt; `random` lies in `0.0..1.0`. `None` gives the batch up: it is dropped as
-    /// `expired`.
+    /// The wait before the next attempt, at most a day; `random` lies in `0.0..1.0`. `None` gives the batch up: it is
+    /// dropped as `expired`.
     fn next(&mut self, random: f64) -> Option<Duration>;
 
     /// An attempt succeeded.

@@ -102,6 +102,12 @@ impl Queue {
             // Acquire: the slots that these records had are free for the channel as well.
             let used = ((word >> 32) as u32).wrapping_sub(self.drained.load(Ordering::Acquire));
             if used >= slots || (bytes > 0 && (word & BYTES) + bytes > most) {
+                // More than there are: this thread was held up between the two loads, and more was drained in the
+                // meantime than the word knows of. The second look is at a newer one, as the drain came after it.
+                if used > self.slots {
+                    word = self.word.load(Ordering::Relaxed);
+                    continue;
+                }
                 return Err(Reason::QueueFull);
             }
             match self.word.compare_exchange_weak(

@@ -38,6 +38,21 @@ impl Bomb {
         let left = self.0.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
         assert!(left.is_err(), "boom");
     }
+
+    /// Panics with something that panics when it is dropped.
+    fn touch_twice(&self) {
+        if self.0.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok() {
+            std::panic::panic_any(Again);
+        }
+    }
+}
+
+struct Again;
+
+impl Drop for Again {
+    fn drop(&mut self) {
+        panic!("boom again");
+    }
 }
 
 /// A schedule that panics.
@@ -244,4 +259,34 @@ fn h7_a_degraded_worker_ends_at_once_where_nothing_is_owed() {
     let report = settle(&logs);
     assert!(report.took() < SLACK, "{report}");
     assert_eq!(books(&report), (10, 0, 0), "{report}");
+}
+
+#[test]
+fn h7_a_panic_that_carries_another_panic_is_no_worse() {
+    quietly();
+    struct Nasty(Bomb);
+    impl Schedule for Nasty {
+        fn next(&mut self, _: f64) -> Option<Duration> {
+            self.0.touch_twice();
+            Some(ms(1))
+        }
+        fn reset(&mut self) {}
+    }
+    let store = Store::answering(vec![Answer::unavailable(); 3]);
+    let (cost, encode, judge) = (Bomb::of(1), Bomb::of(1), Bomb::of(1));
+    let plain = Plain::to(&store)
+        .on_cost(move |_| {
+            cost.touch_twice();
+            10
+        })
+        .on_encode(move |_| encode.touch_twice())
+        .on_judge(move |reply| {
+            judge.touch_twice();
+            Verdict::of_status(reply)
+        });
+    let logs = to(Destination::new(plain).retry(Nasty(Bomb::of(2)))).0.start().unwrap();
+    emit(&logs, 100);
+    let report = settle(&logs);
+    assert_eq!((books(&report), logs.health().restarts), ((100, 0, 0), 2), "{report}");
+    exactly_once(&store, 1, 100);
 }

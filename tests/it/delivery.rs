@@ -15,6 +15,7 @@ fn from_threads(threads: usize, each: usize) {
     let logs = builder.batch_bytes(16 * 1024).start().unwrap();
     log(&logs, threads, each, |_| {});
     let report = settle(&logs);
+    assert_eq!(report.ledger().lost(), 0, "{report}");
     exactly_once(&store, threads, each);
     assert!(store.request_count() > 1);
     assert_eq!(books(&report), ((threads * each) as u64, 0, 0));

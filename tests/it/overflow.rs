@@ -235,3 +235,21 @@ fn h8_who_waits_gets_room_also_where_the_backend_counts_in_other_units_than_byte
     assert_eq!((books(&report), report.ledger().dropped.total()), ((4_000, 0, 0), 0), "{report}");
     exactly_once(&store, 2, 2_000);
 }
+
+#[test]
+fn p6_who_waits_for_a_store_that_is_away_is_released_at_the_end() {
+    let store = Store::refusing();
+    let builder = to(Plain::to(&store).quick()).0.queue_bytes(64 * KIB).backlog_bytes(64 * KIB).batch_bytes(4 * KIB);
+    let logs = builder.overflow(Overflow::Block(HOUR)).start().unwrap();
+    let report = thread::scope(|scope| {
+        (0..4).for_each(|_| _ = scope.spawn(|| emit(&logs, 2_000)));
+        // All of them wait, as nothing is dropped while they do.
+        until("the queue is full", || logs.ledger().queued > 100);
+        assert_eq!(logs.ledger().lost(), 0);
+        logs.shutdown(ms(200))
+    });
+    assert!(!report.settled() && report.took() < ms(200) + SLACK, "{report}");
+    let ledger = logs.ledger();
+    assert!(ledger.balances() && ledger.unsettled() == 0, "{ledger}");
+    assert_eq!((ledger.emitted - ledger.own, ledger.lost()), (8_000, ledger.emitted), "{ledger}");
+}
