@@ -92,7 +92,7 @@ fn levels_follow_the_filter_and_both_facades_arrive() {
         panic!("caught");
     });
     assert!(caught.is_err());
-    logs.flush(LIMIT);
+    assert!(logs.flush(LIMIT).settled());
     let records = store.records();
     assert_eq!((records.len(), records[0].level.as_str()), (1, "fatal"));
     assert!(records[0].message.contains("caught") && records[0].get("request_id").is_some(), "{}", records[0]);
@@ -108,6 +108,6 @@ fn levels_follow_the_filter_and_both_facades_arrive() {
     log::info!("to the process's logger");
     assert_eq!(captured.messages(), ["into the capture"]);
     drop(captured);
-    logs.flush(LIMIT);
+    assert!(logs.flush(LIMIT).settled());
     assert_eq!(store.messages(), ["to the process's logger"]);
 }

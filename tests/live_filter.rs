@@ -234,7 +234,7 @@ fn to_ask_whether_something_is_enabled_changes_nothing() {
             info!("5");
         }
     });
-    logs.flush(LIMIT);
+    assert!(logs.flush(LIMIT).settled());
     assert!(store.records().iter().filter(|record| record.message == "5").all(|record| record.get("a").is_some()));
     assert_eq!((theirs.take(), arrived(&store, &logs)), (18, "12345".repeat(3)));
 }
@@ -291,7 +291,7 @@ fn events_and_spans_are_filtered_apart() {
         // Through no layer: the fields are those of the same spans.
         logs.emit(logchute::Record::new(Severity::Error, "emitted").field("own", 3_u64));
     });
-    logs.flush(LIMIT);
+    assert!(logs.flush(LIMIT).settled());
     let records = store.records();
     assert_eq!(store.messages(), ["yes", "emitted"]);
     for record in &records {
