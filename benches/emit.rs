@@ -6,10 +6,10 @@
 //! benches/instructions.sh                 # instructions for one call, by callgrind, which noise does not touch
 //! ```
 //!
-//! Each case runs in a process of its own, where its subscriber is the global one. The cases take turns, a burst of
-//! 64 calls that are timed singly and one of 256 that are timed together; bursts never fill a queue. `p50 p99 p999` are
-//! single calls less the cost of reading the clock; `mean` is the median of the bursts that are timed together, and what
-//! the ratios are made of; allocations are those of the calling thread.
+//! Each case runs in a process of its own, where its subscriber is the global one. The cases take turns: 8 calls that
+//! find cold caches, a burst of 64 that are timed singly, and one of 256 that are timed together; bursts never fill a
+//! queue. `p50 p99 p999` are single calls less the cost of reading the clock; `mean` is the median of the bursts that are
+//! timed together, and what the ratios are made of; allocations are those of the calling thread.
 //!
 //! Last numbers:
 //! <!-- emit -->
