@@ -6,19 +6,25 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use crate::frame::panic_message;
 
 /// Runs it; where it panics, gives the panic's message.
+#[inline(always)]
 pub(crate) fn contained<T>(code: impl FnOnce() -> T) -> Result<T, String> {
-    catch_unwind(AssertUnwindSafe(code)).map_err(|panic| {
-        let message = panic_message(panic.as_ref()).to_owned();
-        discard(panic);
-        message
-    })
+    catch_unwind(AssertUnwindSafe(code)).map_err(message)
 }
 
-/// Dropping what a panic carried may panic in turn; what that carries is not dropped.
-fn discard(panic: Box<dyn Any + Send>) {
+/// Runs it; a panic leaves nothing.
+#[inline(always)]
+pub(crate) fn quietly(code: impl FnOnce()) {
+    let _ = contained(code);
+}
+
+/// Takes the message, and drops what the panic carried. That may panic in turn; what that carries is not dropped.
+#[cold]
+fn message(panic: Box<dyn Any + Send>) -> String {
+    let message = panic_message(panic.as_ref()).to_owned();
     if let Err(again) = catch_unwind(AssertUnwindSafe(|| drop(panic))) {
         std::mem::forget(again);
     }
+    message
 }
 
 #[cfg(test)]
@@ -36,5 +42,6 @@ mod tests {
         assert_eq!(contained(|| 7), Ok(7));
         assert_eq!(contained(|| panic!("no {}", 7)), Err::<(), _>("no 7".into()));
         assert_eq!(contained(|| std::panic::panic_any(Bomb)), Err::<(), _>("no message".into()));
+        quietly(|| std::panic::panic_any(Bomb));
     }
 }

@@ -119,7 +119,7 @@ fn down(what: &str, way: &str, code: i32, fatal: bool, limit: Duration) {
 fn assert_stderr(end: &End, way: &str) {
     let theirs: Vec<&str> = end.stderr.lines().filter(|line| !line.starts_with("logchute: ")).collect();
     match way {
-        "panic" => assert!(theirs.iter().any(|line| *line == LAST_WORDS), "{end:#?}"),
+        "panic" => assert!(theirs.contains(&LAST_WORDS), "{end:#?}"),
         "err" => assert_eq!(theirs, [format!("Error: {LAST_WORDS:?}")]),
         _ => assert_eq!(theirs, [""; 0]),
     }

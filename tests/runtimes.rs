@@ -358,11 +358,11 @@ fn d9_a_waker_that_polls_in_place_does_not_lock_the_worker_up() {
         fn poll(self: Arc<Self>) {
             let waker = Arc::clone(&self).into();
             let mut task = self.task.lock().unwrap();
-            if let Some(flush) = task.as_mut() {
-                if let Poll::Ready(report) = flush.as_mut().poll(&mut Context::from_waker(&waker)) {
-                    *task = None;
-                    let _ = self.done.send(report);
-                }
+            if let Some(flush) = task.as_mut()
+                && let Poll::Ready(report) = flush.as_mut().poll(&mut Context::from_waker(&waker))
+            {
+                *task = None;
+                let _ = self.done.send(report);
             }
         }
     }

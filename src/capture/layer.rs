@@ -2,7 +2,6 @@
 
 use std::error::Error;
 use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use tracing::field::{Field, Visit};
@@ -12,9 +11,10 @@ use tracing_subscriber::layer::{Context, Layer};
 use tracing_subscriber::registry::LookupSpan;
 
 use super::filter::LayerFilter;
-use super::{Intake, now_nanos, span};
+use super::{Intake, now_nanos, span, twins};
+use crate::contain::quietly;
 use crate::frame::{Callsite, FieldsWriter, Key, Severity, Sink, Writer};
-use crate::mute;
+use crate::mute::Capturing;
 
 /// The layer with its own filter, which neither mutes nor raises anything else in the process.
 ///
@@ -39,22 +39,28 @@ where
     A: Send + Sync + 'static,
 {
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
-        if !mute::is_ours() {
-            let _ = catch_unwind(AssertUnwindSafe(|| span::begin(attributes, id, &context)));
+        // Too deep means that the values of spans begin spans without end: then these have no fields.
+        if let Ok(_capturing) = Capturing::enter() {
+            quietly(|| span::begin(attributes, id, &context));
         }
     }
 
     fn on_record(&self, id: &Id, values: &Record<'_>, context: Context<'_, S>) {
-        if !mute::is_ours() {
-            let _ = catch_unwind(AssertUnwindSafe(|| span::record(values, id, &context)));
+        if let Ok(_capturing) = Capturing::enter() {
+            quietly(|| span::record(values, id, &context));
         }
     }
 
     fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
         let metadata = event.metadata();
         let severity = Severity::from(*metadata.level());
+        // What `tracing-log` makes of a log record.
+        let bridged = metadata.target() == "log" && metadata.name() == "log event";
+        if bridged && twins::is_bridged_twin(event) {
+            return;
+        }
         self.intake.capture(severity, true, |writer| {
-            if metadata.target() == "log" && metadata.name() == "log event" {
+            if bridged {
                 begin_bridged(writer, event, metadata, severity);
                 event.record(&mut Visitor::of_bridged_event(&mut writer.fields));
             } else {
@@ -62,16 +68,16 @@ where
                 event.record(&mut Visitor::of_event(&mut writer.fields));
             }
             // The lock of a span may be poisoned by another layer: then the event goes without its fields.
-            let _ = catch_unwind(AssertUnwindSafe(|| {
+            quietly(|| {
                 for span in context.event_scope(event).into_iter().flatten() {
                     span::append(writer, &span);
                 }
-            }));
+            });
         });
     }
 }
 
-/// What `tracing-log` makes of a log record has its callsite in fields: target, module, file and line.
+/// A log record that came over the bridge has its callsite in fields: target, module, file and line.
 #[cold]
 fn begin_bridged(writer: &mut Writer<'_>, event: &Event<'_>, metadata: &'static Metadata<'static>, severity: Severity) {
     #[derive(Default)]

@@ -1,13 +1,13 @@
 //! Records of `log`, with their key-values and the fields of the current span.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use log::kv::{Error, Key as LogKey, Value, VisitSource, VisitValue};
 
 use super::layer::EventLayer;
 use super::{Intake, Record, now_nanos, span, twins};
-use crate::frame::{Callsite, FieldsWriter, Key, Severity, Slot, Writer, panic_message};
+use crate::contain::{contained, quietly};
+use crate::frame::{Callsite, FieldsWriter, Key, Severity, Slot, VALUE_MAX, Writer};
 
 /// The logger; `alive` is held as long as it is.
 pub(crate) struct Logger<A> {
@@ -55,7 +55,7 @@ impl Intake {
 
 fn append_spans(writer: &mut Writer<'_>) {
     // As for events: a lock that another layer poisoned costs the spans' fields, not the record.
-    let _ = catch_unwind(AssertUnwindSafe(|| span::append_current(writer)));
+    quietly(|| span::append_current(writer));
 }
 
 fn write(record: &log::Record<'_>, severity: Severity, writer: &mut Writer<'_>) {
@@ -68,7 +68,7 @@ fn write(record: &log::Record<'_>, severity: Severity, writer: &mut Writer<'_>) 
     writer.begin(callsite, severity, now_nanos());
     writer.fields.message(*record.args());
     // A source that panics or gives up keeps what it gave.
-    let _ = catch_unwind(AssertUnwindSafe(|| record.key_values().visit(&mut Pairs(&mut writer.fields))));
+    quietly(|| _ = record.key_values().visit(&mut Pairs(&mut writer.fields)));
 }
 
 struct Pairs<'w, 'f>(&'w mut FieldsWriter<Slot<'f>>);
@@ -77,12 +77,10 @@ impl<'kvs> VisitSource<'kvs> for Pairs<'_, '_> {
     fn visit_pair(&mut self, key: LogKey<'kvs>, value: Value<'kvs>) -> Result<(), Error> {
         let (fields, name) = (&mut *self.0, key.as_str());
         // What has `Serialize` is serialised in here, to find out what it is.
-        match catch_unwind(AssertUnwindSafe(|| value.visit(OneValue { fields, name }))) {
+        match contained(|| value.visit(OneValue { fields, name })) {
             Ok(Ok(())) => {}
             Ok(Err(error)) => self.0.fmt(Key::named(name), format_args!("<not serialisable: {error}>")),
-            Err(panic) => {
-                self.0.fmt(Key::named(name), format_args!("<panicked: {}>", panic_message(panic.as_ref())));
-            }
+            Err(message) => self.0.fmt(Key::named(name), format_args!("<panicked: {message}>")),
         }
         Ok(())
     }
@@ -129,12 +127,43 @@ impl<'v> VisitValue<'v> for OneValue<'_, '_, '_> {
     }
 
     fn visit_any(&mut self, value: Value<'_>) -> Result<(), Error> {
-        // What has `Debug` or `Display` alone serialises as a text, nested values as what they are.
-        match serde_json::to_value(&value) {
-            Ok(serde_json::Value::String(text)) => self.fields.str(Key::named(self.name), &text),
-            Ok(nested) => self.fields.json(Key::named(self.name), &nested.to_string()),
-            Err(_) => self.fields.fmt(Key::named(self.name), format_args!("{value}")),
+        let key = Key::named(self.name);
+        let mut json = Bounded::default();
+        match serde_json::to_writer(&mut json, &value) {
+            Ok(()) if !json.full => match std::str::from_utf8(&json.kept) {
+                // What has `Debug` or `Display` alone serialises as a text, nested values as what they are.
+                Ok(text) if text.starts_with('"') => match serde_json::from_str::<String>(text) {
+                    Ok(text) => self.fields.str(key, &text),
+                    Err(_) => self.fields.fmt(key, format_args!("{value}")),
+                },
+                Ok(nested) => self.fields.json(key, nested),
+                Err(_) => self.fields.fmt(key, format_args!("{value}")),
+            },
+            // Too long, or no JSON: cut as it is formatted.
+            _ => self.fields.fmt(key, format_args!("{value}")),
         }
+        Ok(())
+    }
+}
+
+/// Takes JSON as long as it is not longer than a value may be: one of a gigabyte must not be in memory whole.
+#[derive(Default)]
+struct Bounded {
+    kept: Vec<u8>,
+    full: bool,
+}
+
+impl std::io::Write for Bounded {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        if self.kept.len() + bytes.len() > VALUE_MAX {
+            self.full = true;
+            return Err(std::io::ErrorKind::FileTooLarge.into());
+        }
+        self.kept.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
         Ok(())
     }
 }

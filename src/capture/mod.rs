@@ -11,7 +11,6 @@ mod record;
 mod span;
 mod twins;
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 pub(crate) use filter::{Filters, LiveFilter};
@@ -20,6 +19,7 @@ pub(crate) use logger::Logger;
 pub(crate) use panic::install_panic_hook;
 pub use record::{FieldValue, Json, Record, json};
 
+use crate::contain::contained;
 use crate::frame::{Frame, Severity, Writer};
 use crate::ledger::Reason;
 use crate::mute::{Capturing, Refused};
@@ -44,11 +44,11 @@ impl Intake {
             Err(Refused::TooDeep) => return self.queue.count_loss(Reason::Reentrant, severity),
         };
         let mut frame = Frame::blank();
-        let written = catch_unwind(AssertUnwindSafe(|| {
+        let written = contained(|| {
             let mut writer = Writer::over(&mut frame);
             write(&mut writer);
             writer.finish();
-        }));
+        });
         match written {
             Ok(()) => match &self.direct {
                 None => self.queue.offer(frame, severity, may_wait),

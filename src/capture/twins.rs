@@ -4,10 +4,12 @@
 //! are remembered by the address of their file's name, which both forms share, and their line.
 
 use std::collections::HashSet;
+use std::fmt;
 use std::sync::{Arc, LazyLock};
 
 use arc_swap::ArcSwap;
-use tracing::Metadata;
+use tracing::field::{Field, Visit};
+use tracing::{Event, Metadata};
 
 type Places = HashSet<(usize, u32)>;
 
@@ -28,6 +30,32 @@ pub(super) fn remember(callsite: &Metadata<'_>) {
             Arc::new(places)
         });
     }
+}
+
+/// Whether an event that `tracing-log` made of a log record stands for an event that the layer has (feature log-always).
+#[cold]
+pub(super) fn is_bridged_twin(event: &Event<'_>) -> bool {
+    #[derive(Default)]
+    struct Origin {
+        file: Option<usize>,
+        line: Option<u32>,
+    }
+    impl Visit for Origin {
+        fn record_str(&mut self, field: &Field, value: &str) {
+            if field.name() == "log.file" {
+                self.file = Some(value.as_ptr() as usize);
+            }
+        }
+        fn record_u64(&mut self, field: &Field, value: u64) {
+            if field.name() == "log.line" {
+                self.line = u32::try_from(value).ok();
+            }
+        }
+        fn record_debug(&mut self, _: &Field, _: &dyn fmt::Debug) {}
+    }
+    let mut origin = Origin::default();
+    event.record(&mut origin);
+    origin.file.zip(origin.line).is_some_and(|place| ADMITTED.load().contains(&place))
 }
 
 /// Whether a log record was made by a tracing event, or a span, that a layer of ours has: of this kind, in the subscriber

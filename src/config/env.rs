@@ -341,10 +341,11 @@ fn foreign_credentials(reader: &Reader<'_>, scheme: &Scheme, has_credential: boo
     }
     // A tenant may also have been given as the header that Loki knows it by.
     let is_tenant = |(name, _): &(String, Secret)| name.eq_ignore_ascii_case("x-scope-orgid");
-    if to.credentials.tenant.is_none() && !to.credentials.headers.iter().any(is_tenant) {
-        if let Some((name, tenant)) = first(scheme.tenant_variables) {
-            to.names.replace("tenant", name);
-            to.credentials.tenant = Some(Secret::value(tenant));
-        }
+    if to.credentials.tenant.is_none()
+        && !to.credentials.headers.iter().any(is_tenant)
+        && let Some((name, tenant)) = first(scheme.tenant_variables)
+    {
+        to.names.replace("tenant", name);
+        to.credentials.tenant = Some(Secret::value(tenant));
     }
 }

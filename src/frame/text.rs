@@ -3,10 +3,10 @@
 use std::cell::Cell;
 use std::error::Error;
 use std::fmt::{self, Write as _};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::slot::Sink;
 use super::{CUT_MARK, CharBoundary as _, KEY_MAX, VALUE_MAX};
+use crate::contain::contained;
 
 thread_local! {
     /// Bytes that [`Json`](crate::Json) wrote when it was last formatted on this thread.
@@ -20,18 +20,18 @@ pub(crate) fn note_json(len: usize) {
 
 /// Formats; where the formatter panics, what it wrote is replaced by a mark with the panic's message.
 pub(super) fn guarded<S: Sink>(out: &mut Text<'_, S>, value: fmt::Arguments<'_>) -> fmt::Result {
-    match catch_unwind(AssertUnwindSafe(|| out.write_fmt(value))) {
+    match contained(|| out.write_fmt(value)) {
         Ok(done) => done,
-        Err(panic) => {
+        Err(message) => {
             out.restart();
-            write!(out, "<panicked: {}>", panic_message(panic.as_ref()))
+            write!(out, "<panicked: {message}>")
         }
     }
 }
 
 /// The cause of an error; none where its own code panics.
 pub(super) fn source_of<'e>(error: &'e (dyn Error + 'static)) -> Option<&'e (dyn Error + 'static)> {
-    catch_unwind(AssertUnwindSafe(|| error.source())).unwrap_or(None)
+    contained(|| error.source()).unwrap_or(None)
 }
 
 /// The text of a panic, where it has one.

@@ -2,7 +2,6 @@
 
 use std::error::Error;
 use std::fmt::{self, Write as _};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::fields::fields_prefix;
 use super::limits::cut_key;
@@ -13,6 +12,7 @@ use super::{
     FLAG_NAMED_KEYS, FLAG_OWN, FRAME_MAX, HEAD, KEY_INLINE, KEY_MAX, SPANS_MAX, Severity, VALUE_MAX, cut_nesting, tag,
     thread,
 };
+use crate::contain::quietly;
 
 /// A key: its place in the callsite's field names, where it has one, and its name.
 #[derive(Clone, Copy)]
@@ -229,7 +229,7 @@ impl<S: Sink> FieldsWriter<S> {
     pub(crate) fn error(&mut self, key: Key<'_>, name: &str, error: &(dyn Error + 'static)) {
         self.text(key, tag::ERROR, |out| guarded(out, format_args!("{error}")));
         let mut kind = LeadingIdentifier::default();
-        let _ = catch_unwind(AssertUnwindSafe(|| write!(kind, "{error:?}")));
+        quietly(|| _ = write!(kind, "{error:?}"));
         let base = name;
         let mut name = format!("{base}.type");
         if !kind.name.is_empty() {
