@@ -150,7 +150,8 @@ impl Control {
 
     fn unanswered(&self, queue: &Queue, ticket: &Ticket) -> Report {
         let ledger = self.books().ledger(queue);
-        let settled = ledger.unsettled() == 0;
+        // What the worker has taken and not booked yet is neither queued nor owed: then the books do not balance.
+        let settled = ledger.unsettled() == 0 && ledger.balances();
         Report::new(ledger, settled, ticket.begun.elapsed())
     }
 

@@ -264,7 +264,9 @@ impl Worker {
 
     /// Tells of losses, on stderr and in the stream.
     fn announce(&mut self, now: Instant) {
-        let closing = self.flushes.iter().any(|flush| flush.ticket.closing && flush.marks.is_none());
+        // All that is left to tell goes with the last batches: in the one round that marks them.
+        let is_last = |flush: &Flush| flush.ticket.closing && flush.marks.is_none() && self.drained >= flush.accepted;
+        let closing = self.flushes.iter().any(is_last);
         let lanes = self.lanes.iter().map(|lane| (lane.name(), lane.dropped()));
         let records = self.announcer.look(&self.intake.queue, lanes, &self.voice, closing, now);
         for record in records {

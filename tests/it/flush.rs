@@ -80,6 +80,8 @@ fn p6_a_flush_ends_at_its_limit_when_the_store_or_the_worker_stands_still() {
     let (stall, plain) = Stall::new(Plain::to(&store));
     let logs = to(plain).0.start().unwrap();
     stall.begin(&logs);
+    // The worker has taken it, and has not told yet.
+    assert!(!logs.flush(ms(10)).settled());
     emit(&logs, 10);
     let begun = Instant::now();
     assert!(!logs.flush(ms(100)).settled());

@@ -239,10 +239,18 @@ fn h8_who_waits_gets_room_also_where_the_backend_counts_in_other_units_than_byte
 #[test]
 fn p6_who_waits_for_a_store_that_is_away_is_released_at_the_end() {
     let store = Store::refusing();
-    let builder = to(Plain::to(&store).quick()).0.queue_bytes(64 * KIB).backlog_bytes(64 * KIB).batch_bytes(4 * KIB);
+    let (builder, diary) = to(Plain::to(&store).quick());
+    let builder = builder.queue_bytes(64 * KIB).backlog_bytes(64 * KIB).batch_bytes(4 * KIB);
     let logs = builder.overflow(Overflow::Block(HOUR)).start().unwrap();
+    // They go on for as long as the shutdown takes.
+    let slowly = |seq| {
+        logs.emit(record(1, seq));
+        if logs.ledger().dropped.total() > 0 {
+            thread::sleep(ms(1));
+        }
+    };
     let report = thread::scope(|scope| {
-        (0..4).for_each(|_| _ = scope.spawn(|| emit(&logs, 2_000)));
+        (0..4).for_each(|_| _ = scope.spawn(|| (1..=2_000).for_each(slowly)));
         // All of them wait, as nothing is dropped while they do.
         until("the queue is full", || logs.ledger().queued > 100);
         assert_eq!(logs.ledger().lost(), 0);
@@ -252,4 +260,5 @@ fn p6_who_waits_for_a_store_that_is_away_is_released_at_the_end() {
     let ledger = logs.ledger();
     assert!(ledger.balances() && ledger.unsettled() == 0, "{ledger}");
     assert_eq!((ledger.emitted - ledger.own, ledger.lost()), (8_000, ledger.emitted), "{ledger}");
+    assert!(diary.lines().len() <= 4, "{:?}", diary.lines());
 }
