@@ -74,6 +74,7 @@ mod health;
 mod lane;
 mod ledger;
 mod mute;
+mod numbers;
 mod printable;
 mod queue;
 mod resource;

@@ -22,11 +22,12 @@ use crate::announce::Announcer;
 use crate::capture::Intake;
 use crate::contain::contained;
 use crate::flush::{Control, Ticket};
-use crate::frame::{Frame, RecordId, RecordRef, Severity};
+use crate::frame::{Frame, RecordRef, Severity};
 use crate::health::WorkerState;
 use crate::lane::{Lane, Outcome, Sending};
 use crate::ledger::{Ledger, Reason};
 use crate::mute;
+use crate::numbers::Numbers;
 use crate::tee::WorkerTee;
 use crate::voice::{Topic, Voice};
 
@@ -89,7 +90,7 @@ impl Worker {
             lanes,
             tee,
             announcer: Announcer::default(),
-            numbers: Numbers { incarnation, sequence: 0, last: i64::MIN },
+            numbers: Numbers::new(incarnation),
             accepted: 0,
             drained: 0,
             own: 0,
@@ -413,46 +414,4 @@ async fn wait(intake: &Intake, sendings: &mut FuturesUnordered<Sending>, until: 
     // Connections are driven by tasks of the runtime: at full speed they need their turn as well.
     tokio::task::yield_now().await;
     ended
-}
-
-/// Gives each record its id and a time of its own.
-struct Numbers {
-    incarnation: u128,
-    sequence: u64,
-    last: i64,
-}
-
-impl Numbers {
-    /// A time that is not above the last one becomes the last one and a nanosecond, because stores that merge equal
-    /// entries would merge two of ours. Where the clock went back by a second or more, the clock is followed.
-    fn next(&mut self, nanos: i64) -> (RecordId, i64) {
-        const SECOND: i64 = 1_000_000_000;
-        let went_back = self.last.saturating_sub(nanos);
-        self.last = if went_back >= SECOND || nanos > self.last { nanos } else { self.last.saturating_add(1) };
-        let id = RecordId { incarnation: self.incarnation, sequence: self.sequence };
-        self.sequence += 1;
-        (id, self.last)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn times(clock: &[i64]) -> Vec<i64> {
-        let mut numbers = Numbers { incarnation: 1, sequence: 0, last: i64::MIN };
-        clock.iter().map(|&nanos| numbers.next(nanos).1).collect()
-    }
-
-    #[test]
-    fn equal_times_become_unique_and_a_small_step_back_is_smoothed() {
-        assert_eq!(times(&[5, 5, 5, 4, 9]), [5, 6, 7, 8, 9]);
-    }
-
-    #[test]
-    fn n13_a_clock_that_went_back_by_a_second_is_followed() {
-        let hour = 3_600_000_000_000;
-        assert_eq!(times(&[hour, hour - 1_000_000_000, 7]), [hour, hour - 1_000_000_000, 7]);
-        assert_eq!(times(&[i64::MAX, i64::MAX, i64::MIN]), [i64::MAX, i64::MAX, i64::MIN]);
-    }
 }

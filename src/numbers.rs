@@ -1,0 +1,50 @@
+//! Ids and times: given once, when a record is drained, so that they are the same at every destination and on every
+//! attempt.
+
+use crate::frame::RecordId;
+
+/// Gives each record its id and a time of its own.
+pub(crate) struct Numbers {
+    incarnation: u128,
+    sequence: u64,
+    last: i64,
+}
+
+impl Numbers {
+    pub(crate) fn new(incarnation: u128) -> Self {
+        Self { incarnation, sequence: 0, last: i64::MIN }
+    }
+
+    /// A time that is not above the last one becomes the last one and a nanosecond, because stores that merge equal
+    /// entries would merge two of ours. Where the clock went back by a second or more, the clock is followed.
+    pub(crate) fn next(&mut self, nanos: i64) -> (RecordId, i64) {
+        const SECOND: i64 = 1_000_000_000;
+        let went_back = self.last.saturating_sub(nanos);
+        self.last = if went_back >= SECOND || nanos > self.last { nanos } else { self.last.saturating_add(1) };
+        let id = RecordId { incarnation: self.incarnation, sequence: self.sequence };
+        self.sequence += 1;
+        (id, self.last)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn times(clock: &[i64]) -> Vec<i64> {
+        let mut numbers = Numbers::new(1);
+        clock.iter().map(|&nanos| numbers.next(nanos).1).collect()
+    }
+
+    #[test]
+    fn equal_times_become_unique_and_a_small_step_back_is_smoothed() {
+        assert_eq!(times(&[5, 5, 5, 4, 9]), [5, 6, 7, 8, 9]);
+    }
+
+    #[test]
+    fn n13_a_clock_that_went_back_by_a_second_is_followed() {
+        let hour = 3_600_000_000_000;
+        assert_eq!(times(&[hour, hour - 1_000_000_000, 7]), [hour, hour - 1_000_000_000, 7]);
+        assert_eq!(times(&[i64::MAX, i64::MAX, i64::MIN]), [i64::MAX, i64::MAX, i64::MIN]);
+    }
+}
