@@ -117,7 +117,8 @@ fn unprivileged(role: &str) -> Victim {
     // A user that has no other processes, and may not be able to read the directory that this program stands in.
     let user = (61_000 + std::process::id() % 4_000).to_string();
     let copy = std::env::temp_dir().join(format!("logchute-threads-{}-{role}", std::process::id()));
-    std::fs::copy(std::env::current_exe().unwrap(), &copy).unwrap();
+    // By a process of its own: a file that is open for writing in this one when another case forks cannot be executed.
+    assert!(Command::new("cp").arg(std::env::current_exe().unwrap()).arg(&copy).status().unwrap().success());
     std::fs::set_permissions(&copy, std::fs::Permissions::from_mode(0o755)).unwrap();
     let mut command = Command::new("setpriv");
     command.args(["--reuid", &user, "--regid", &user, "--clear-groups"]).arg(&copy);

@@ -73,6 +73,16 @@ impl Backlog {
         Some(job)
     }
 
+    /// Takes the oldest of those that are suspected least: one that the store fails over again and again does not hold
+    /// up the others.
+    pub(super) fn pop_least_suspect(&mut self) -> Option<Job> {
+        let least = self.waiting.iter().map(Job::suspicion).min()?;
+        let at = self.waiting.iter().position(|job| job.suspicion() == least)?;
+        let job = self.waiting.remove(at)?;
+        self.waiting_bytes -= job.stored().held_bytes();
+        Some(job)
+    }
+
     pub(super) fn oldest(&self) -> Option<&Job> {
         self.waiting.front()
     }

@@ -65,13 +65,30 @@ pub(super) struct Job {
     taken: bool,
     /// How often code of the backend panicked over it.
     pub(super) deaths: u32,
+    /// How often the store could not take its next request, and how many requests it had taken when that began.
+    failures: u32,
+    taken_before: u64,
 }
+
+/// So often a request fails before its batch is suspected.
+const SUSPECT: u32 = 3;
 
 impl Job {
     pub(super) fn new(number: u64, stored: Stored, sealed: Instant) -> Self {
         let whole = Part::Range(0, stored.len());
         let steps = vec![Step { part: whole, is_first_half: false, known_bad: false }];
-        Self { number, stored, sealed, tried: false, steps, refusals: 0, taken: false, deaths: 0 }
+        Self {
+            number,
+            stored,
+            sealed,
+            tried: false,
+            steps,
+            refusals: 0,
+            taken: false,
+            deaths: 0,
+            failures: 0,
+            taken_before: 0,
+        }
     }
 
     pub(super) fn stored(&self) -> &Stored {
@@ -165,6 +182,33 @@ impl Job {
         let (first, second) = step.part.halves();
         self.steps.push(Step { part: second, is_first_half: false, known_bad: false });
         self.steps.push(Step { part: first, is_first_half: one_is_bad, known_bad: false });
+    }
+
+    /// The store said that it could not take the next request, having taken `taken` others so far.
+    ///
+    /// A store that answers so to one batch again and again, and takes others meanwhile, stumbles over something in it:
+    /// then it is sent in halves, which leaves the others of the batch behind less and less.
+    pub(super) fn failed(&mut self, taken: u64) {
+        if self.failures == 0 {
+            self.taken_before = taken;
+        }
+        self.failures += 1;
+        if self.failures < SUSPECT || taken == self.taken_before {
+            return;
+        }
+        self.taken_before = taken;
+        if self.next_len() > 1 {
+            self.halve_next(false);
+        }
+        // The other parts first: they may be fine. Two halves of a refused part stay together.
+        if self.steps.last().is_some_and(|step| !step.is_first_half) {
+            self.steps.rotate_right(1);
+        }
+    }
+
+    /// How much it is suspected; a batch that is suspected less goes first.
+    pub(super) fn suspicion(&self) -> u32 {
+        self.failures / SUSPECT
     }
 
     /// Whether so many requests were refused, and no record taken, that all of it must be bad.

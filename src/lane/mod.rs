@@ -92,6 +92,8 @@ pub(crate) struct Lane {
     counts: DestinationLedger,
     last_failure: Option<String>,
     held: bool,
+    /// Requests that the store took, or refused for good.
+    taken: u64,
 }
 
 impl Lane {
@@ -118,6 +120,7 @@ impl Lane {
             counts: DestinationLedger { name: parts.name.clone(), ..DestinationLedger::default() },
             last_failure: None,
             held: false,
+            taken: 0,
             parts,
         }
     }
@@ -229,7 +232,9 @@ impl Lane {
             if !self.flights.is_empty() && self.flights_payload >= IN_FLIGHT_BYTES {
                 return None;
             }
-            let mut job = self.backlog.pop()?;
+            // One request at a time promises the order of arrival, so there the oldest is always next.
+            let next = if self.parts.in_flight == 1 { self.backlog.pop() } else { self.backlog.pop_least_suspect() };
+            let mut job = next?;
             let batch = job.next(self.parts.incarnation, &self.parts.resource);
             match contained(|| self.parts.backend.encode(&batch)) {
                 Ok(payload) => return Some(self.send(job, payload)),

@@ -61,7 +61,10 @@ impl Lane {
                 job.settle_next(true);
                 self.well();
             }
-            Verdict::Retry { after } => self.again(job, after, self.told(reply), now),
+            Verdict::Retry { after } => {
+                job.failed(self.taken);
+                self.again(job, after, self.told(reply), now);
+            }
             Verdict::Items { mut retry, mut rejected } => {
                 // The store wrote these places: it may name one twice, or one that was never sent.
                 rejected.sort_by_key(|(at, _)| *at);
@@ -140,6 +143,7 @@ impl Lane {
     }
 
     fn well(&mut self) {
+        self.taken += 1;
         self.pace.succeeded();
         if !self.pace.is_well() {
             return;

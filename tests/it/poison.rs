@@ -126,3 +126,30 @@ fn p9_poison_is_found_while_the_store_fails_in_between() {
     assert_eq!(books(&report), (99, 1, 0), "{report}");
     assert_eq!(store.count(), 99);
 }
+
+#[test]
+fn p9_a_record_over_which_the_store_fails_for_ever_holds_up_no_other() {
+    let store = Store::with(|request| match request.records().iter().filter_map(number).any(|(_, seq)| seq == 50) {
+        true => Answer::status(500).body("index out of range"),
+        false => Answer::ok(),
+    });
+    let (builder, _) = to(Plain::to(&store).quick());
+    let logs = builder.start().unwrap();
+    emit(&logs, 100);
+    let _ = logs.flush(ms(50));
+    // What shows that the store is well otherwise.
+    for round in 0..200 {
+        logs.emit(logchute::Record::new(logchute::Severity::Error, format!("later {round}")));
+        let _ = logs.flush(ms(50));
+        if store.count() >= 99 + round {
+            break;
+        }
+    }
+    let report = logs.shutdown(ms(500));
+    let later = report.ledger().emitted as usize - 100 - report.ledger().own as usize;
+    assert_eq!(books(&report).2, 1, "one is left in the end: {report}");
+    assert!(later > 0 && report.ledger().balances(), "{report}");
+    let mut seqs = numbers(&store.records()).remove(&1).unwrap_or_default();
+    seqs.sort_unstable();
+    assert_eq!(seqs, (1..=100).filter(|seq| *seq != 50).collect::<Vec<_>>());
+}
