@@ -200,7 +200,7 @@ struct Attempt {
 
 impl Attempt {
     async fn run(self, payload: Payload, timeout: Duration) -> Result<Reply, Failure> {
-        let place = Place { url: &self.shown, https: self.https };
+        let place = Place { url: &self.shown, host: self.url.host_str().unwrap_or_default(), https: self.https };
         let (request, held) = self.request(payload);
         // A limit beyond what the clock can hold is no limit.
         let deadline = tokio::time::Instant::now()

@@ -49,15 +49,18 @@ struct Question {
 impl Resolve for Resolver {
     fn resolve(&self, name: Name) -> Resolving {
         let busy = Busy::new(&self.busy);
-        let answer = ask(&self.desk, name.as_str());
+        let host = name.as_str().to_owned();
+        let answer = ask(&self.desk, &host);
         Box::pin(async move {
             let _busy = busy;
-            let mut addresses = answer.await.unwrap_or_else(|_| Err(no_answer())).map_err(Unresolved)?;
-            addresses.retain(allowed);
-            if addresses.is_empty() {
-                return Err(Unresolved(io::Error::other("no address but those of a metadata service")).into());
+            let found = answer.await.unwrap_or_else(|_| Err(no_answer())).and_then(|mut addresses| {
+                addresses.retain(allowed);
+                if addresses.is_empty() { Err(only_metadata()) } else { Ok(addresses) }
+            });
+            match found {
+                Ok(addresses) => Ok(Box::new(addresses.into_iter()) as Addrs),
+                Err(why) => Err(Unresolved { host, why }.into()),
             }
-            Ok(Box::new(addresses.into_iter()) as Addrs)
         })
     }
 }
@@ -110,6 +113,10 @@ fn no_answer() -> io::Error {
     io::Error::other("the resolver gave no answer")
 }
 
+fn only_metadata() -> io::Error {
+    io::Error::other("no address but those of a metadata service")
+}
+
 fn lock(desk: &Mutex<Desk>) -> MutexGuard<'_, Desk> {
     desk.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -123,11 +130,15 @@ fn allowed(address: &SocketAddr) -> bool {
 
 /// The resolver's answer, known by its type in the chain of causes.
 #[derive(Debug)]
-pub(super) struct Unresolved(pub(super) io::Error);
+pub(super) struct Unresolved {
+    /// That of the store, or of the proxy before it.
+    pub(super) host: String,
+    why: io::Error,
+}
 
 impl fmt::Display for Unresolved {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
+        self.why.fmt(f)
     }
 }
 

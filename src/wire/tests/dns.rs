@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use socket2::{Domain, Socket, Type};
 
-use super::super::testing::{LONG, Seen, Server, named, options, payload, runtime, send};
+use super::super::testing::{LONG, Seen, Server, alone, named, options, payload, runtime, send};
 use super::super::{Client, FailureKind};
 use crate::backend::Ndjson;
 use crate::{Builder, Reason, Record, Severity};
@@ -217,4 +217,24 @@ fn n7_behind_a_v6_blackhole_the_v4_address_is_found() {
     // A machine without IPv6 refuses the address, which is the easier case.
     let _hole = Hole::try_at(SocketAddr::new(Ipv6Addr::LOCALHOST.into(), server.address.port()));
     delivered_to_the_good_one(server, vec![at(Ipv6Addr::LOCALHOST), at([127, 0, 0, 1])]);
+}
+
+/// See the next test.
+#[test]
+fn sends_through_an_unknown_proxy() {
+    if let Ok(url) = std::env::var("WIRE_URL") {
+        let failure = send(options(url), LONG).unwrap_err();
+        assert_eq!(failure.kind, FailureKind::Resolve);
+        for part in ["the proxy before http://store.invalid:3100/in", &"p".repeat(64), "HTTP_PROXY", "NO_PROXY"] {
+            assert!(failure.text.contains(part), "{failure}");
+        }
+    }
+}
+
+#[test]
+fn n7_an_unknown_proxy_is_told_as_that() {
+    // A label of more than 63 bytes cannot be asked for, so no name server is needed to say no.
+    let proxy = format!("http://{}.invalid:3128", "p".repeat(64));
+    let test = "wire::tests::dns::sends_through_an_unknown_proxy";
+    alone(test, &[("HTTP_PROXY", &proxy), ("WIRE_URL", "http://store.invalid:3100/in")]);
 }
