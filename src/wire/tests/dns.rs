@@ -124,6 +124,28 @@ fn n7_lookups_that_all_hang_take_two_threads_and_are_well_again_after_it() {
 }
 
 #[test]
+fn n7_an_attempt_that_connects_is_not_told_as_one_that_resolves() {
+    // Two attempts of one client: what the one waits for says nothing about the other.
+    let gate = Arc::new(RwLock::new(()));
+    let held = gate.write().unwrap();
+    let hole = Hole::at([127, 0, 0, 1], 0);
+    let (count, open) = (AtomicUsize::new(0), Arc::clone(&gate));
+    let host = named(move || {
+        if count.fetch_add(1, Ordering::Relaxed) > 0 {
+            drop(open.read());
+        }
+        Ok(vec![at([127, 0, 0, 1])])
+    });
+    let client = Client::new(options(format!("http://{host}:{}/in", hole.port()))).unwrap();
+    let both = [(); 2].map(|()| client.send(payload("1"), Duration::from_millis(500)));
+    let ends = runtime().block_on(futures_util::future::join_all(both));
+    let mut texts: Vec<_> = ends.into_iter().map(|end| end.unwrap_err().text).collect();
+    texts.sort_by_key(|text| text.contains("was not resolved"));
+    assert!(texts[0].contains("no connection to") && texts[1].contains("was not resolved"), "{texts:?}");
+    drop(held);
+}
+
+#[test]
 fn n7_a_lookup_that_hangs_holds_up_neither_callers_nor_shutdown() {
     let gate = Arc::new(RwLock::new(()));
     let held = gate.write().unwrap();
@@ -185,11 +207,15 @@ fn n7_a_name_of_metadata_addresses_is_refused() {
 
 /// An address that drops each SYN: its queue of connections is full, and nobody accepts.
 struct Hole {
-    _listener: TcpListener,
+    listener: TcpListener,
     _queued: Vec<TcpStream>,
 }
 
 impl Hole {
+    fn at(ip: impl Into<IpAddr>, port: u16) -> Self {
+        Self::try_at(SocketAddr::new(ip.into(), port)).unwrap()
+    }
+
     fn try_at(address: SocketAddr) -> io::Result<Self> {
         let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
         socket.bind(&address.into())?;
@@ -197,7 +223,11 @@ impl Hole {
         let listener = TcpListener::from(socket);
         let address = listener.local_addr()?;
         let knock = || TcpStream::connect_timeout(&address, Duration::from_millis(200));
-        Ok(Self { _queued: std::iter::from_fn(|| knock().ok()).collect(), _listener: listener })
+        Ok(Self { _queued: std::iter::from_fn(|| knock().ok()).collect(), listener })
+    }
+
+    fn port(&self) -> u16 {
+        self.listener.local_addr().unwrap().port()
     }
 }
 
@@ -217,6 +247,35 @@ fn n7_behind_a_v6_blackhole_the_v4_address_is_found() {
     // A machine without IPv6 refuses the address, which is the easier case.
     let _hole = Hole::try_at(SocketAddr::new(Ipv6Addr::LOCALHOST.into(), server.address.port()));
     delivered_to_the_good_one(server, vec![at(Ipv6Addr::LOCALHOST), at([127, 0, 0, 1])]);
+}
+
+// Elsewhere 127.0.0.2 has to be set up first.
+#[cfg(target_os = "linux")]
+#[test]
+fn n7_behind_a_blackhole_another_address_of_its_family_is_found() {
+    let server = Server::one(once);
+    let _hole = Hole::at([127, 0, 0, 2], server.address.port());
+    delivered_to_the_good_one(server, vec![at([127, 0, 0, 2]), at([127, 0, 0, 1])]);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn n7_after_a_timeout_that_is_shorter_the_next_attempt_goes_elsewhere() {
+    let server = Server::new(vec![Box::new(once), Box::new(once)]);
+    let holes = [[127, 0, 0, 2], [127, 0, 0, 3]].map(|ip| Hole::at(ip, server.address.port()));
+    let host = named(|| Ok([[127, 0, 0, 2], [127, 0, 0, 3], [127, 0, 0, 1]].map(at).to_vec()));
+    let client = Client::new(options(format!("http://{host}:{}/in", server.address.port()))).unwrap();
+    runtime().block_on(async {
+        for _ in &holes {
+            let failure = client.send(payload("lost"), Duration::from_millis(300)).await.unwrap_err();
+            assert!(failure.text.contains("no connection to"), "{failure}");
+        }
+        // Found, and not looked for anew with the next connection.
+        for body in ["1", "2"] {
+            assert_eq!(client.send(payload(body), Duration::from_secs(2)).await.unwrap().status, 204);
+        }
+    });
+    assert_eq!(server.end().iter().map(|seen| seen.body[0]).collect::<Vec<_>>(), b"12");
 }
 
 /// See the next test.
