@@ -53,6 +53,8 @@ pub(super) enum Phase {
 pub(super) struct Place<'a> {
     /// The URL as it may be printed.
     pub(super) url: &'a str,
+    /// The store's, not that of a proxy.
+    pub(super) host: &'a str,
     pub(super) https: bool,
 }
 
@@ -92,8 +94,16 @@ pub(super) fn of(error: &reqwest::Error, place: Place<'_>) -> Failure {
     let last = chain.last().map_or_else(|| "no cause given".to_owned(), |cause| plain(&cause.to_string()));
     let failure = |kind, text| Failure { kind, text };
 
-    if chain.iter().any(|cause| cause.is::<Unresolved>()) {
-        let text = format!("the host of {url} cannot be resolved ({last}); check the name in LOGCHUTE_URL, and DNS");
+    if let Some(cause) = chain.iter().find_map(|cause| cause.downcast_ref::<Unresolved>()) {
+        let host = plain(&cause.host);
+        let text = if host == place.host {
+            format!("the host of {url} cannot be resolved ({last}); check the name in LOGCHUTE_URL, and DNS")
+        } else {
+            format!(
+                "the proxy before {url}, {host}, cannot be resolved ({last}); check HTTP_PROXY and HTTPS_PROXY, or name the \
+                 store's host in NO_PROXY"
+            )
+        };
         return failure(FailureKind::Resolve, text);
     }
     #[cfg(feature = "tls")]

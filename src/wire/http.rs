@@ -3,12 +3,13 @@
 use std::fmt;
 use std::io::{self, Write};
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
+use futures_util::future::{Either, select};
 use http_body::{Frame, SizeHint};
 use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue};
 use reqwest::{Method, Request, Response, Url};
@@ -16,7 +17,7 @@ use reqwest::{Method, Request, Response, Url};
 use super::Options;
 use super::auth::Auth;
 use super::failure::{self, Failure, Phase, Place};
-use super::resolve::Resolver;
+use super::resolve::{Hung, Resolver, Way};
 use super::{mask, retry_after, url};
 use crate::backend::{Payload, Reply};
 use crate::config::Compression;
@@ -27,6 +28,10 @@ const MOST_BODY: usize = 64 * 1024;
 
 /// A kept connection may be closed by whatever stands between, and the shortest usual limit is a minute.
 const IDLE: Duration = Duration::from_secs(30);
+
+/// How long an address that swallows packets is waited for, if the name has others. The client knows no such limit that is
+/// not one on names and handshakes as well, and the system's own is two minutes. One lost packet is sent again by then.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// So that a batch never holds up draining for long: a MiB of NDJSON takes about a millisecond, and a tenth of its size remains.
 const GZIP_LEVEL: u32 = 1;
@@ -39,7 +44,7 @@ pub(crate) struct Client {
     https: bool,
     gzip: bool,
     auth: Mutex<Auth>,
-    resolving: Arc<AtomicUsize>,
+    hung: Arc<Hung>,
 }
 
 impl Client {
@@ -65,7 +70,7 @@ impl Client {
         let builder = tls(reqwest::Client::builder(), &options, target.https)?;
         let auth = Auth::new(options.credentials, options.names, Instant::now())?;
         let resolver = Resolver::default();
-        let resolving = Arc::clone(&resolver.busy);
+        let hung = Arc::clone(&resolver.hung);
         let mut builder = builder
             .user_agent(concat!("logchute/", env!("CARGO_PKG_VERSION")))
             .http1_only()
@@ -96,7 +101,7 @@ impl Client {
             https: target.https,
             gzip: options.compression == Compression::Gzip && options.takes_gzip,
             auth: Mutex::new(auth),
-            resolving,
+            hung,
         })
     }
 
@@ -115,7 +120,7 @@ impl Client {
             shown: Arc::clone(&self.shown),
             https: self.https,
             gzip: self.gzip,
-            resolving: Arc::clone(&self.resolving),
+            hung: Arc::clone(&self.hung),
             headers,
         };
         attempt.run(payload, timeout)
@@ -194,27 +199,31 @@ struct Attempt {
     shown: Arc<str>,
     https: bool,
     gzip: bool,
-    resolving: Arc<AtomicUsize>,
+    hung: Arc<Hung>,
     headers: HeaderMap,
 }
 
 impl Attempt {
     async fn run(self, payload: Payload, timeout: Duration) -> Result<Reply, Failure> {
-        let place = Place { url: &self.shown, https: self.https };
-        let (request, held) = self.request(payload);
+        let place = Place { url: &self.shown, host: self.url.host_str().unwrap_or_default(), https: self.https };
+        let (sheet, held) = self.sheet(payload);
+        let way = Arc::default();
         // A limit beyond what the clock can hold is no limit.
         let deadline = tokio::time::Instant::now()
             .checked_add(timeout)
             .unwrap_or_else(|| tokio::time::Instant::now() + Duration::from_secs(365 * 24 * 3600));
 
-        let answer = std::pin::pin!(tokio::time::timeout_at(deadline, self.http.execute(request)));
+        let answer = std::pin::pin!(tokio::time::timeout_at(deadline, self.execute(&sheet, &way)));
         let mut response = match answer.await {
             Ok(Ok(response)) => response,
             Ok(Err(error)) => return Err(failure::of(&error, place)),
             Err(_) => {
                 let phase = match held.0.phase.load(Ordering::Relaxed) {
-                    CONNECTING if self.resolving.load(Ordering::Relaxed) > 0 => Phase::Resolving,
-                    CONNECTING => Phase::Connecting,
+                    CONNECTING if way.is_resolving() => Phase::Resolving,
+                    CONNECTING => {
+                        way.hung(&self.hung);
+                        Phase::Connecting
+                    }
                     SENDING => Phase::Sending,
                     _ => Phase::Waiting,
                 };
@@ -243,11 +252,33 @@ impl Attempt {
         }
     }
 
-    fn request(&self, payload: Payload) -> (Request, Held) {
-        let Payload::Http { content_type, content_encoding, body } = payload;
+    /// Of the addresses of one family the client leaves one only when it refuses. From one that does not answer we go
+    /// on to the next; nothing of the request has been written by then.
+    async fn execute(&self, sheet: &Sheet, way: &Arc<Way>) -> Result<Response, reqwest::Error> {
+        let mut patience = PATIENCE;
+        loop {
+            let answer = std::pin::pin!(way.lead(self.http.execute(self.request(sheet))));
+            let stuck = std::pin::pin!(stuck(&sheet.shared, way, patience));
+            match select(answer, stuck).await {
+                Either::Left((answer, _)) => return answer,
+                Either::Right(_) => way.hung(&self.hung),
+            }
+            // So that a handshake that is merely slow comes to its end as well.
+            patience *= 2;
+        }
+    }
+
+    fn request(&self, sheet: &Sheet) -> Request {
         let mut request = Request::new(Method::POST, self.url.clone());
-        let headers = request.headers_mut();
-        headers.clone_from(&self.headers);
+        request.headers_mut().clone_from(&sheet.headers);
+        let upload = Upload { shared: Arc::clone(&sheet.shared), length: sheet.length, sent: 0 };
+        *request.body_mut() = Some(reqwest::Body::wrap(upload));
+        request
+    }
+
+    fn sheet(&self, payload: Payload) -> (Sheet, Held) {
+        let Payload::Http { content_type, content_encoding, body } = payload;
+        let mut headers = self.headers.clone();
         headers.insert(CONTENT_TYPE, header(content_type));
         let (body, content_encoding) = match content_encoding {
             None if self.gzip => match gzip(&body) {
@@ -261,9 +292,29 @@ impl Attempt {
         }
         let length = body.len();
         let shared = Arc::new(Shared { phase: AtomicU8::new(CONNECTING), body: Mutex::new(body) });
-        *request.body_mut() = Some(reqwest::Body::wrap(Upload { shared: Arc::clone(&shared), length, sent: 0 }));
-        (request, Held(shared))
+        (Sheet { headers, length, shared: Arc::clone(&shared) }, Held(shared))
     }
+}
+
+/// Until a connection has had enough time, and there is an address to try instead.
+async fn stuck(shared: &Shared, way: &Way, patience: Duration) {
+    while shared.is_connecting() {
+        let now = tokio::time::Instant::now();
+        match way.patient_until(patience) {
+            Some(until) if until <= now => return,
+            Some(until) => tokio::time::sleep_until(until).await,
+            // The name may still be resolved.
+            None => tokio::time::sleep(patience / 8).await,
+        }
+    }
+    std::future::pending().await
+}
+
+/// What each request of an attempt is made from.
+struct Sheet {
+    headers: HeaderMap,
+    length: usize,
+    shared: Arc<Shared>,
 }
 
 /// A backend's constant. One that is no header value is a mistake in that backend, which its store then tells us.
@@ -304,6 +355,10 @@ struct Shared {
 impl Shared {
     fn reached(&self, phase: u8) {
         self.phase.fetch_max(phase, Ordering::Relaxed);
+    }
+
+    fn is_connecting(&self) -> bool {
+        self.phase.load(Ordering::Relaxed) == CONNECTING
     }
 
     fn body(&self) -> MutexGuard<'_, Vec<u8>> {

@@ -1,9 +1,11 @@
 //! A server that does what a test says, one connection after the other, and files for a test.
 
-use std::io::{Read, Write};
+use std::collections::BTreeMap;
+use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -107,6 +109,24 @@ impl Seen {
             key.eq_ignore_ascii_case(name).then(|| value.trim())
         })
     }
+}
+
+type Lookup = Arc<dyn Fn() -> io::Result<Vec<SocketAddr>> + Send + Sync>;
+
+static LOOKUPS: Mutex<BTreeMap<String, Lookup>> = Mutex::new(BTreeMap::new());
+
+/// A host name of its own for a test, which is looked up so.
+pub(super) fn named(lookup: impl Fn() -> io::Result<Vec<SocketAddr>> + Send + Sync + 'static) -> String {
+    let mut all = LOOKUPS.lock().unwrap();
+    let host = format!("store-{}.test", all.len());
+    all.insert(host.clone(), Arc::new(lookup));
+    host
+}
+
+/// What `resolve.rs` asks in place of the system.
+pub(super) fn lookup(host: &str) -> io::Result<Vec<SocketAddr>> {
+    let scripted = LOOKUPS.lock().unwrap().get(host).cloned();
+    scripted.map_or_else(|| super::resolve::system(host), |lookup| lookup())
 }
 
 pub(super) fn options(url: impl Into<String>) -> Options {

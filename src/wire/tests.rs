@@ -1,5 +1,6 @@
 //! What the wire promises, against a server that misbehaves.
 
+mod dns;
 mod hostile;
 mod plain;
 #[cfg(feature = "tls")]
