@@ -262,13 +262,7 @@ pub(crate) fn start(settings: Settings) -> Result<Guard, Error> {
             schedule: destination.schedule,
             resource: Arc::clone(&resource),
             incarnation,
-            backlog_bytes: settings.backlog_bytes,
-            backlog_overflow: settings.backlog_overflow,
-            batch_bytes: settings.batch_bytes,
-            in_flight: settings.in_flight,
-            linger: settings.linger,
-            timeout: settings.timeout,
-            retry_for: settings.retry_for,
+            settings: settings.lanes,
             voice: Arc::clone(&voice),
         }));
     }

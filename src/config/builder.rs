@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::check::{Given, check_key};
 use super::destination::name_all;
 use super::env::{self, Env};
-use super::settings::{BacklogOverflow, Compression, Hook, Overflow, Settings};
+use super::settings::{BacklogOverflow, Compression, Hook, LaneSettings, Overflow, Settings};
 use super::{Destination, filter};
 use crate::error::Error;
 use crate::handle::Guard;
@@ -336,13 +336,15 @@ impl Builder {
             tee_filter,
             queue_bytes: self.queue_bytes.value,
             overflow: self.overflow.value,
-            backlog_bytes: self.backlog_bytes.value,
-            backlog_overflow: self.backlog_overflow,
-            batch_bytes: self.batch_bytes.value,
-            in_flight: self.in_flight.value,
-            linger: self.linger.value,
-            timeout: self.timeout.value,
-            retry_for: self.retry_for.value,
+            lanes: LaneSettings {
+                backlog_bytes: self.backlog_bytes.value,
+                backlog_overflow: self.backlog_overflow,
+                batch_bytes: self.batch_bytes.value,
+                in_flight: self.in_flight.value,
+                linger: self.linger.value,
+                timeout: self.timeout.value,
+                retry_for: self.retry_for.value,
+            },
             shutdown: self.shutdown.value,
             compression: self.compression,
             hook: self.hook,

@@ -19,5 +19,5 @@ pub use destination::Destination;
 pub(crate) use filter::parse as parse_filter;
 pub use init::init;
 pub use list::settings_table;
-pub(crate) use settings::Settings;
 pub use settings::{BacklogOverflow, Compression, Overflow};
+pub(crate) use settings::{LaneSettings, Settings};

@@ -39,6 +39,18 @@ pub enum Compression {
     Gzip,
 }
 
+/// What holds for each destination alike.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct LaneSettings {
+    pub(crate) backlog_bytes: usize,
+    pub(crate) backlog_overflow: BacklogOverflow,
+    pub(crate) batch_bytes: usize,
+    pub(crate) in_flight: usize,
+    pub(crate) linger: Duration,
+    pub(crate) timeout: Duration,
+    pub(crate) retry_for: Duration,
+}
+
 /// All settings, with defaults filled in and cross-checked.
 pub(crate) struct Settings {
     pub(crate) destinations: Vec<Destination>,
@@ -50,13 +62,7 @@ pub(crate) struct Settings {
     pub(crate) tee_filter: Targets,
     pub(crate) queue_bytes: usize,
     pub(crate) overflow: Overflow,
-    pub(crate) backlog_bytes: usize,
-    pub(crate) backlog_overflow: BacklogOverflow,
-    pub(crate) batch_bytes: usize,
-    pub(crate) in_flight: usize,
-    pub(crate) linger: Duration,
-    pub(crate) timeout: Duration,
-    pub(crate) retry_for: Duration,
+    pub(crate) lanes: LaneSettings,
     pub(crate) shutdown: Duration,
     pub(crate) compression: Compression,
     pub(crate) hook: Option<Hook>,

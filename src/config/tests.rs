@@ -50,10 +50,13 @@ fn nothing_set_gives_the_defaults_and_a_tee_alone() {
     let got = settings(&[]);
     assert!(got.destinations.is_empty() && got.remarks.is_empty(), "{:?}", got.remarks);
     assert_eq!(got.tee, Some(TeeTo::new(Stream::Stderr, Format::Text)));
-    assert_eq!((got.queue_bytes, got.backlog_bytes, got.batch_bytes, got.in_flight), (8 << 20, 16 << 20, 1 << 20, 4));
-    assert_eq!((got.linger, got.timeout), (Duration::from_millis(200), Duration::from_secs(10)));
-    assert_eq!((got.retry_for, got.shutdown), (Duration::from_secs(86_400), Duration::from_secs(5)));
-    assert_eq!((got.overflow, got.backlog_overflow), (Overflow::DropNewest, BacklogOverflow::DropOldest));
+    assert_eq!(
+        (got.queue_bytes, got.lanes.backlog_bytes, got.lanes.batch_bytes, got.lanes.in_flight),
+        (8 << 20, 16 << 20, 1 << 20, 4)
+    );
+    assert_eq!((got.lanes.linger, got.lanes.timeout), (Duration::from_millis(200), Duration::from_secs(10)));
+    assert_eq!((got.lanes.retry_for, got.shutdown), (Duration::from_secs(86_400), Duration::from_secs(5)));
+    assert_eq!((got.overflow, got.lanes.backlog_overflow), (Overflow::DropNewest, BacklogOverflow::DropOldest));
     assert_eq!((got.compression, got.resource.service_name()), (Compression::None, "shop"));
     for filter in [&got.filter, &got.spans, &got.tee_filter] {
         assert!(filter.would_enable("x", &Level::INFO) && !filter.would_enable("x", &Level::DEBUG));
@@ -82,8 +85,8 @@ fn the_defaults_of_the_list_are_those_of_the_code() {
         let (got, unset) = (settings(&[(setting.name, default)]), settings(&[]));
         let facts = |it: &Settings| {
             (
-                (it.filter.to_string(), it.spans.to_string(), it.tee, it.queue_bytes, it.overflow, it.backlog_bytes),
-                (it.backlog_overflow, it.batch_bytes, it.in_flight, it.linger, it.timeout, it.retry_for),
+                (it.filter.to_string(), it.spans.to_string(), it.tee, it.queue_bytes, it.overflow),
+                it.lanes,
                 (it.shutdown, it.compression),
             )
         };
@@ -120,11 +123,17 @@ fn every_setting_is_read() {
     let attributes: Vec<_> = got.resource.attributes().collect();
     assert_eq!(attributes, [("env", "prod"), ("region", "a,b")]);
     assert_eq!(got.tee, Some(TeeTo::new(Stream::Stdout, Format::Json)));
-    assert_eq!((got.queue_bytes, got.backlog_bytes, got.batch_bytes, got.in_flight), (1 << 20, 32 << 20, 512 << 10, 1));
+    assert_eq!(
+        (got.queue_bytes, got.lanes.backlog_bytes, got.lanes.batch_bytes, got.lanes.in_flight),
+        (1 << 20, 32 << 20, 512 << 10, 1)
+    );
     assert_eq!(got.overflow, Overflow::Block(Duration::from_millis(50)));
-    assert_eq!((got.backlog_overflow, got.compression), (BacklogOverflow::DropNewest, Compression::Gzip));
+    assert_eq!((got.lanes.backlog_overflow, got.compression), (BacklogOverflow::DropNewest, Compression::Gzip));
     let ms = Duration::from_millis;
-    assert_eq!((got.linger, got.timeout, got.retry_for, got.shutdown), (ms(0), ms(90_000), ms(3_600_000), ms(250)));
+    assert_eq!(
+        (got.lanes.linger, got.lanes.timeout, got.lanes.retry_for, got.shutdown),
+        (ms(0), ms(90_000), ms(3_600_000), ms(250))
+    );
     assert_eq!((got.destinations.len(), &*got.destinations[0].name), (1, "loki"));
     assert_eq!(got.destinations[0].backend.url(), "http://loki:3100/loki/api/v1/push");
 }

@@ -22,7 +22,7 @@ use std::time::{Duration, Instant};
 
 use crate::backend::{Backend, Payload, Reply};
 use crate::batch::{Batcher, Limits, Stored};
-use crate::config::BacklogOverflow;
+use crate::config::LaneSettings;
 use crate::contain::contained;
 use crate::frame::{Frame, RecordId, RecordRef, Severity};
 use crate::health::{DestinationHealth, DestinationState};
@@ -51,13 +51,7 @@ pub(crate) struct LaneParts {
     pub(crate) schedule: Option<Box<dyn Schedule>>,
     pub(crate) resource: Arc<Resource>,
     pub(crate) incarnation: u128,
-    pub(crate) backlog_bytes: usize,
-    pub(crate) backlog_overflow: BacklogOverflow,
-    pub(crate) batch_bytes: usize,
-    pub(crate) in_flight: usize,
-    pub(crate) linger: Duration,
-    pub(crate) timeout: Duration,
-    pub(crate) retry_for: Duration,
+    pub(crate) settings: LaneSettings,
     pub(crate) voice: Arc<Voice>,
 }
 
@@ -101,19 +95,19 @@ impl Lane {
         let facts = parts.backend.facts();
         let limits = Limits {
             // A batch must be a small part of the backlog, or dropping the oldest would drop nearly all.
-            cost: parts.batch_bytes.min(facts.most_bytes()).min(parts.backlog_bytes / 4),
+            cost: parts.settings.batch_bytes.min(facts.most_bytes()).min(parts.settings.backlog_bytes / 4),
             records: facts.most_records(),
             // The backend may count in other units than bytes. What is reserved ahead takes up to three times as much.
-            bytes: (parts.backlog_bytes / 8).min(u32::MAX as usize),
-            linger: parts.linger,
+            bytes: (parts.settings.backlog_bytes / 8).min(u32::MAX as usize),
+            linger: parts.settings.linger,
         };
         Self {
             batcher: Batcher::new(limits),
-            backlog: Backlog::new(parts.backlog_bytes, parts.backlog_overflow),
+            backlog: Backlog::new(parts.settings.backlog_bytes, parts.settings.backlog_overflow),
             flights: Vec::new(),
             flights_held: 0,
             flights_payload: 0,
-            pace: Pace::new(parts.in_flight, parts.schedule.take()),
+            pace: Pace::new(parts.settings.in_flight, parts.schedule.take()),
             next_number: 0,
             urgent: false,
             last_urgent: None,
@@ -207,7 +201,7 @@ impl Lane {
     /// it last is no older than that. One that only waits its turn at a store that is well is not too old, and
     /// without retries each batch is tried once.
     fn expire(&mut self, now: Instant) {
-        let limit = self.parts.retry_for;
+        let limit = self.parts.settings.retry_for;
         let untried_as_well = !self.pace.is_well() && !limit.is_zero();
         let is_over = |job: &Job| now >= job.sealed() + limit && (job.tried || untried_as_well);
         while self.backlog.oldest().is_some_and(is_over) {
@@ -233,7 +227,8 @@ impl Lane {
                 return None;
             }
             // One request at a time promises the order of arrival, so there the oldest is always next.
-            let next = if self.parts.in_flight == 1 { self.backlog.pop() } else { self.backlog.pop_least_suspect() };
+            let next =
+                if self.parts.settings.in_flight == 1 { self.backlog.pop() } else { self.backlog.pop_least_suspect() };
             let mut job = next?;
             let batch = job.next(self.parts.incarnation, &self.parts.resource);
             match contained(|| self.parts.backend.encode(&batch)) {
@@ -254,7 +249,7 @@ impl Lane {
         self.flights_payload += payload_bytes;
         self.flights.push(Flight { job, payload_bytes });
         let lane = self.parts.index;
-        let sending = self.parts.client.send(payload, self.parts.timeout);
+        let sending = self.parts.client.send(payload, self.parts.settings.timeout);
         Box::pin(async move { Outcome { lane, number, result: sending.await } })
     }
 
@@ -335,9 +330,9 @@ impl Lane {
         }
         // How large the next record is cannot be seen before it is taken. With a backlog of less than two of the
         // largest ones, room is kept for one of half of it.
-        let largest = crate::frame::FRAME_MAX.min(self.parts.backlog_bytes / 2);
+        let largest = crate::frame::FRAME_MAX.min(self.parts.settings.backlog_bytes / 2);
         self.backlog.set_other_bytes(self.flights_held + self.batcher.open().map_or(0, Stored::held_bytes));
-        self.backlog.held_bytes() + largest <= self.parts.backlog_bytes
+        self.backlog.held_bytes() + largest <= self.parts.settings.backlog_bytes
     }
 
     /// Records held, by walking what is held.

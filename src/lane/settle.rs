@@ -175,7 +175,7 @@ impl Lane {
     /// `job` is the one that failed, which is neither in flight nor waiting at this moment.
     fn unwell(&mut self, job: &Job, why: String, what: &str, now: Instant) {
         let (name, owed) = (&self.parts.name, self.owed() + job.owed());
-        let limit = self.parts.backlog_bytes;
+        let limit = self.parts.settings.backlog_bytes;
         self.parts.voice.say(
             Topic::at("failed", self.parts.index),
             || format!("{name} does not take records: {why}; {owed} are owed, {what} (backlog of {limit} bytes, LOGCHUTE_BACKLOG_BYTES)"),
