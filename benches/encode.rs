@@ -9,7 +9,14 @@
 //!
 //! Last numbers:
 //! <!-- encode -->
-//! not yet measured on a quiet machine
+//! 2026-11-24, a quiet virtual machine with 2 cores of an AMD EPYC, Linux 6.18, rustc 1.95, load 0.5:
+//!
+//! ```text
+//!                   cost  encode    best  bytes/record batches
+//! ndjson              91     363     356           443     131
+//! loki protobuf      147     580     563            24      67
+//! loki json           93     576     568           329      67
+//! ```
 //! <!-- /encode -->
 
 mod support;

