@@ -10,7 +10,12 @@
 #
 # Last numbers:
 # <!-- size -->
-# not yet measured on a quiet machine
+# 2026-11-24, a quiet virtual machine with 2 cores of an AMD EPYC, rustc 1.95:
+#                     crates   build s       bytes       added
+# nothing                  0       0.3      343408           0
+# tracing-alone           14       4.3      410176       66768
+# without-tls             97      38.9     2927256     2583848
+# default-features       110      53.0     4773104     4429696
 # <!-- /size -->
 set -euo pipefail
 cd "$(dirname "$0")/.."
