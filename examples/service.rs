@@ -232,7 +232,8 @@ fn by_route(sent: &BTreeMap<&str, usize>, store: &Store, report: &Report) -> Res
     for route in &ROUTES {
         let of_route = records.iter().filter(|record| record.get("route").is_some_and(|value| value == route.path));
         for record in of_route.take(route.records) {
-            println!("{record}");
+            // A backtrace among the fields would fill the screen.
+            println!("{}", record.to_string().chars().take(400).collect::<String>());
         }
     }
     println!("\n{report}");

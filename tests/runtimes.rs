@@ -18,7 +18,7 @@ const LONG: Duration = Duration::from_secs(8);
 /// With a store that does not.
 const SHORT: Duration = Duration::from_millis(150);
 const SLACK: Duration = Duration::from_secs(2);
-const WATCHDOG: Duration = Duration::from_secs(10);
+const WATCHDOG: Duration = Duration::from_secs(30);
 
 fn current_thread() -> Runtime {
     runtime::Builder::new_current_thread().enable_all().build().unwrap()
