@@ -17,6 +17,7 @@ use crate::flush::Control;
 use crate::health::{Acceptance, DestinationHealth, DestinationState, Health, WorkerState};
 use crate::lane::{Lane, LaneParts};
 use crate::ledger::{DestinationLedger, Ledger, Report};
+use crate::numbers::Numbers;
 use crate::queue::Queue;
 use crate::tee::{Direct, WorkerTee};
 use crate::voice::Voice;
@@ -237,7 +238,7 @@ impl fmt::Debug for Guard {
 pub(crate) fn start(settings: Settings) -> Result<Guard, Error> {
     let voice = Arc::new(Voice::new(settings.hook.clone()));
     let resource = Arc::new(settings.resource);
-    let incarnation = u128::from(fastrand::u64(..)) << 64 | u128::from(fastrand::u64(..));
+    let incarnation = Numbers::random_incarnation();
     let mut lanes = Vec::new();
     let mut lane_filters = Vec::new();
     for destination in settings.destinations {
@@ -245,14 +246,9 @@ pub(crate) fn start(settings: Settings) -> Result<Guard, Error> {
         let facts = destination.backend.facts();
         let client = Client::new(wire::Options {
             url: destination.backend.url().to_owned(),
-            credentials: destination.credentials,
-            names: destination.names,
-            ca: destination.ca,
-            cert: destination.cert,
-            key: destination.key,
-            allow_http: destination.allow_http,
             compression: settings.compression,
             takes_gzip: facts.takes_gzip(),
+            ..destination.reach
         })?;
         lanes.push(Lane::new(LaneParts {
             index: lanes.len(),

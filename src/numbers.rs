@@ -1,6 +1,8 @@
 //! Ids and times: given once, when a record is drained, so that they are the same at every destination and on every
 //! attempt.
 
+use std::hash::{BuildHasher as _, RandomState};
+
 use crate::frame::RecordId;
 
 /// Gives each record its id and a time of its own.
@@ -13,6 +15,15 @@ pub(crate) struct Numbers {
 impl Numbers {
     pub(crate) fn new(incarnation: u128) -> Self {
         Self { incarnation, sequence: 0, last: i64::MIN }
+    }
+
+    /// A number that no other pipeline has, in this process or in any other.
+    ///
+    /// Stores take a record for one that they have by its id, so two pods that start in the same nanosecond must not share
+    /// it: it comes from the system's randomness, with which the standard library keys its hashers.
+    pub(crate) fn random_incarnation() -> u128 {
+        let keyed = RandomState::new();
+        u128::from(keyed.hash_one(0)) << 64 | u128::from(keyed.hash_one(1))
     }
 
     /// A time that is not above the last one becomes the last one and a nanosecond, because stores that merge equal
@@ -34,6 +45,13 @@ mod tests {
     fn times(clock: &[i64]) -> Vec<i64> {
         let mut numbers = Numbers::new(1);
         clock.iter().map(|&nanos| numbers.next(nanos).1).collect()
+    }
+
+    #[test]
+    fn no_two_pipelines_share_an_incarnation() {
+        let all: std::collections::HashSet<_> = (0..1_000).map(|_| Numbers::random_incarnation()).collect();
+        assert_eq!(all.len(), 1_000);
+        assert!(all.iter().all(|one| one >> 64 != one & u128::from(u64::MAX)));
     }
 
     #[test]

@@ -9,7 +9,7 @@ use crate::backend::Backend;
 use crate::error::Error;
 use crate::lane::Schedule;
 use crate::voice::mask_url;
-use crate::wire::{Credentials, Names, Secret};
+use crate::wire::{Options, Secret};
 
 /// Longest name of a destination: it stands in the ledger and in every diagnostic.
 const NAME_MAX: usize = 64;
@@ -38,13 +38,8 @@ pub struct Destination {
     pub(crate) filter: Option<String>,
     /// What `filter` means; there once the settings are checked.
     pub(crate) targets: Option<Targets>,
-    pub(crate) credentials: Credentials,
-    /// What errors call url, credentials and files.
-    pub(crate) names: Names,
-    pub(crate) ca: Option<PathBuf>,
-    pub(crate) cert: Option<PathBuf>,
-    pub(crate) key: Option<PathBuf>,
-    pub(crate) allow_http: bool,
+    /// Credentials and files; the URL is the backend's, and the rest is added when the pipeline starts.
+    pub(crate) reach: Options,
     pub(crate) schedule: Option<Box<dyn Schedule>>,
 }
 
@@ -55,19 +50,7 @@ impl Destination {
     }
 
     pub(crate) fn boxed(backend: Box<dyn Backend>) -> Self {
-        Self {
-            backend,
-            name: String::new(),
-            filter: None,
-            targets: None,
-            credentials: Credentials::default(),
-            names: Names::default(),
-            ca: None,
-            cert: None,
-            key: None,
-            allow_http: false,
-            schedule: None,
-        }
+        Self { backend, name: String::new(), filter: None, targets: None, reach: Options::default(), schedule: None }
     }
 
     /// What the ledger and diagnostics call it. Default: the name of its backend, then `loki2` and so on.
@@ -92,68 +75,68 @@ impl Destination {
     ///
     /// Refused at start beside a user and password, and over plain http to another machine, see [`allow_http`](Self::allow_http).
     pub fn token(mut self, token: impl Into<String>) -> Self {
-        self.credentials.token = Some(Secret::value(token));
+        self.reach.credentials.token = Some(Secret::value(token));
         self
     }
 
     /// The path of a file that holds a bearer token; it is read again when it changes.
     pub fn token_file(mut self, path: impl Into<PathBuf>) -> Self {
-        self.credentials.token = Some(Secret::file(path));
+        self.reach.credentials.token = Some(Secret::file(path));
         self
     }
 
     /// The user of basic authentication. Default: none.
     pub fn user(mut self, user: impl Into<String>) -> Self {
-        self.credentials.user = Some(Secret::value(user));
+        self.reach.credentials.user = Some(Secret::value(user));
         self
     }
 
     /// The password of basic authentication. Default: none.
     pub fn password(mut self, password: impl Into<String>) -> Self {
-        self.credentials.password = Some(Secret::value(password));
+        self.reach.credentials.password = Some(Secret::value(password));
         self
     }
 
     /// The path of a file that holds the password; it is read again when it changes.
     pub fn password_file(mut self, path: impl Into<PathBuf>) -> Self {
-        self.credentials.password = Some(Secret::file(path));
+        self.reach.credentials.password = Some(Secret::file(path));
         self
     }
 
     /// A further header of each request. Its value is treated as a secret.
     pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
-        self.credentials.headers.push((name.into(), Secret::value(value)));
+        self.reach.credentials.headers.push((name.into(), Secret::value(value)));
         self
     }
 
     /// The tenant, for stores that have tenants (Loki's `X-Scope-OrgID`). Default: none.
     pub fn tenant(mut self, tenant: impl Into<String>) -> Self {
-        self.credentials.tenant = Some(Secret::value(tenant));
+        self.reach.credentials.tenant = Some(Secret::value(tenant));
         self
     }
 
     /// The path of a PEM file with the certificates that are trusted. Default: the platform's roots.
     pub fn ca(mut self, path: impl Into<PathBuf>) -> Self {
-        self.ca = Some(path.into());
+        self.reach.ca = Some(path.into());
         self
     }
 
     /// The path of a PEM file with the client certificate; needs a [`key`](Self::key). Default: none.
     pub fn cert(mut self, path: impl Into<PathBuf>) -> Self {
-        self.cert = Some(path.into());
+        self.reach.cert = Some(path.into());
         self
     }
 
     /// The path of a PEM file with the key of the client certificate. Default: none.
     pub fn key(mut self, path: impl Into<PathBuf>) -> Self {
-        self.key = Some(path.into());
+        self.reach.key = Some(path.into());
         self
     }
 
     /// Permits credentials over plain http to another machine, where anyone on the way can read them.
     /// Default: refused at start.
     pub fn allow_http(mut self) -> Self {
-        self.allow_http = true;
+        self.reach.allow_http = true;
         self
     }
 
@@ -173,7 +156,7 @@ impl Destination {
             let must = format!("at most {NAME_MAX} letters, digits, '-', '_' and '.'");
             return Err(Error::setting("name", &self.name, must));
         }
-        match (&self.cert, &self.key) {
+        match (&self.reach.cert, &self.reach.key) {
             (Some(cert), None) => return Err(Error::setting("cert", cert.display(), "set together with key")),
             (None, Some(key)) => return Err(Error::setting("key", key.display(), "set together with cert")),
             _ => {}
@@ -217,11 +200,11 @@ impl fmt::Debug for Destination {
             .field("url", &mask_url(self.backend.url()))
             .field("name", &self.name)
             .field("filter", &self.filter)
-            .field("credentials", &self.credentials)
-            .field("ca", &self.ca)
-            .field("cert", &self.cert)
-            .field("key", &self.key)
-            .field("allow_http", &self.allow_http)
+            .field("credentials", &self.reach.credentials)
+            .field("ca", &self.reach.ca)
+            .field("cert", &self.reach.cert)
+            .field("key", &self.reach.key)
+            .field("allow_http", &self.reach.allow_http)
             .field("own_schedule", &self.schedule.is_some())
             .finish_non_exhaustive()
     }

@@ -303,13 +303,13 @@ fn destination(reader: &mut Reader<'_>, promoted: &[String]) -> Result<Option<De
     let mut names = Names::of_environment(mask_url(given));
     let (backend, scheme) = url::backend(given, promoted, reader, &mut names)?;
     let mut to = Destination::boxed(backend);
-    to.names = names;
+    to.reach.names = names;
     let has_credential = [&token, &user, &password].into_iter().any(Option::is_some)
         || headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("authorization"));
-    let credentials = &mut to.credentials;
+    let credentials = &mut to.reach.credentials;
     (credentials.token, credentials.user, credentials.password) = (token, user, password);
     (credentials.tenant, credentials.headers) = (tenant, headers);
-    (to.ca, to.cert, to.key, to.allow_http) = (ca, cert, key, allow_http);
+    (to.reach.ca, to.reach.cert, to.reach.key, to.reach.allow_http) = (ca, cert, key, allow_http);
     foreign_credentials(reader, scheme, has_credential, &mut to);
     Ok(Some(to))
 }
@@ -329,10 +329,10 @@ fn foreign_credentials(reader: &Reader<'_>, scheme: &Scheme, has_credential: boo
     if !has_credential {
         match (first(scheme.user_variables), first(scheme.password_variables)) {
             (Some((user_name, user)), Some((password_name, password))) => {
-                to.names.replace("user", user_name);
-                to.names.replace("password", password_name);
-                to.credentials.user = Some(Secret::value(user));
-                to.credentials.password = Some(Secret::value(password));
+                to.reach.names.replace("user", user_name);
+                to.reach.names.replace("password", password_name);
+                to.reach.credentials.user = Some(Secret::value(user));
+                to.reach.credentials.password = Some(Secret::value(password));
             }
             (None, None) => {}
             (Some((name, _)), None) => reader.remark(format!("{name} is ignored: there is no password to it")),
@@ -341,11 +341,11 @@ fn foreign_credentials(reader: &Reader<'_>, scheme: &Scheme, has_credential: boo
     }
     // A tenant may also have been given as the header that Loki knows it by.
     let is_tenant = |(name, _): &(String, Secret)| name.eq_ignore_ascii_case("x-scope-orgid");
-    if to.credentials.tenant.is_none()
-        && !to.credentials.headers.iter().any(is_tenant)
+    if to.reach.credentials.tenant.is_none()
+        && !to.reach.credentials.headers.iter().any(is_tenant)
         && let Some((name, tenant)) = first(scheme.tenant_variables)
     {
-        to.names.replace("tenant", name);
-        to.credentials.tenant = Some(Secret::value(tenant));
+        to.reach.names.replace("tenant", name);
+        to.reach.credentials.tenant = Some(Secret::value(tenant));
     }
 }

@@ -30,10 +30,11 @@ pub enum BacklogOverflow {
 }
 
 /// Whether payloads are compressed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Compression {
     /// Sent as they are; Loki's protobuf is always compressed with snappy.
+    #[default]
     None,
     /// With gzip at level 1, where the backend's store takes it.
     Gzip,

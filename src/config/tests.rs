@@ -271,12 +271,12 @@ fn a_bare_name_takes_the_url_and_credentials_of_that_world() {
     let got = settings(&variables);
     let to = &got.destinations[0];
     assert_eq!(to.backend.url(), "http://there:3100/loki/api/v1/push");
-    let credentials = &to.credentials;
+    let credentials = &to.reach.credentials;
     assert!(credentials.user.is_some() && credentials.password.is_some() && credentials.tenant.is_some());
     // A token of ours is instead of theirs, not beside them.
     let mut ours = variables.to_vec();
     ours.push(("LOGCHUTE_TOKEN", "t"));
-    let credentials = &settings(&ours).destinations[0].credentials;
+    let credentials = &settings(&ours).destinations[0].reach.credentials;
     assert!(credentials.token.is_some() && credentials.user.is_none() && credentials.password.is_none());
 }
 
@@ -345,7 +345,7 @@ fn b8_no_secret_is_shown_by_an_error_or_by_debug() {
     ])
     .unwrap();
     assert!(!format!("{builder:?}").contains("canary"), "{builder:?}");
-    let headers = &builder.destinations[0].credentials.headers;
+    let headers = &builder.destinations[0].reach.credentials.headers;
     assert_eq!(headers.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), ["x-key", "x-other"]);
 }
 
@@ -355,7 +355,7 @@ fn twins_take_files_and_exclude_the_value() {
     std::fs::write(&file, "x-one=1\nx-two=2,x-three=3\n").unwrap();
     let path = file.to_str().unwrap();
     let got = settings(&[URL, ("LOGCHUTE_HEADERS_FILE", path), ("LOGCHUTE_TOKEN_FILE", "/run/token")]);
-    assert_eq!(got.destinations[0].credentials.headers.len(), 3);
+    assert_eq!(got.destinations[0].reach.credentials.headers.len(), 3);
     assert!(format!("{:?}", got.destinations[0]).contains("/run/token"));
     std::fs::remove_file(&file).unwrap();
     assert_eq!(refusal(&[URL, ("LOGCHUTE_HEADERS_FILE", path)]).0, "LOGCHUTE_HEADERS_FILE");
@@ -369,7 +369,7 @@ fn twins_take_files_and_exclude_the_value() {
 fn half_a_client_certificate_is_refused() {
     assert_eq!(refusal(&[URL, ("LOGCHUTE_CERT", "/c.pem")]).0, "LOGCHUTE_CERT");
     let got = settings(&[URL, ("LOGCHUTE_CERT", "/c.pem"), ("LOGCHUTE_KEY", "/k.pem"), ("LOGCHUTE_CA", "/ca.pem")]);
-    assert_eq!(got.destinations[0].ca.as_deref(), Some(Path::new("/ca.pem")));
+    assert_eq!(got.destinations[0].reach.ca.as_deref(), Some(Path::new("/ca.pem")));
 }
 
 #[cfg(unix)]

@@ -37,7 +37,7 @@ pub(crate) use names::Names;
 use crate::config::Compression;
 
 /// What a [`Client`] is made from.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub(crate) struct Options {
     pub(crate) url: String,
     pub(crate) credentials: Credentials,
