@@ -5,12 +5,13 @@
 //! stderr is held for a single write. Nothing here can panic or fail: who cannot be told is not told.
 
 use std::cell::Cell;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::io::Write as _;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use crate::contain::quietly;
 use crate::printable;
 
 /// Told of each diagnostic line instead of stderr.
@@ -50,9 +51,9 @@ impl Topic {
 
     /// Never zero, which is what a free slot holds.
     fn key(self) -> u64 {
-        let bytes = self.what.bytes().chain((self.place as u64).to_le_bytes());
-        bytes.fold(0xcbf2_9ce4_8422_2325_u64, |sum, byte| (sum ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3))
-            | 1
+        let mut hasher = DefaultHasher::new();
+        (self.what, self.place).hash(&mut hasher);
+        hasher.finish() | 1
     }
 }
 
@@ -111,21 +112,17 @@ impl Voice {
     pub(crate) fn always(&self, text: &str) {
         let line = line(text);
         // The hook is the user's code, and stderr may be gone: neither may hurt.
-        let _ = catch_unwind(AssertUnwindSafe(|| match &self.hook {
+        quietly(|| match &self.hook {
             None => {
                 let _ = std::io::stderr().lock().write_all(line.as_bytes());
             }
             Some(hook) => {
                 if !SPEAKING.replace(true) {
-                    let done = catch_unwind(AssertUnwindSafe(|| hook(line.trim_end_matches('\n'))));
+                    quietly(|| hook(line.trim_end_matches('\n')));
                     SPEAKING.set(false);
-                    // Dropping what a panic carried may panic in turn, so it is not dropped.
-                    if let Err(panic) = done {
-                        std::mem::forget(panic);
-                    }
                 }
             }
-        }));
+        });
     }
 
     /// The slot of a topic; once all are taken, one that it shares with others.

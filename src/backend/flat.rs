@@ -237,6 +237,41 @@ impl Ids {
     }
 }
 
+/// Names that no field may have in any store: what logchute writes beside the fields, and what VictoriaLogs keeps for itself
+/// in whatever it takes in. A store that has no use for one of them keeps it free all the same, so that a field has one name
+/// everywhere.
+pub(super) const RESERVED: [&str; 14] = [
+    "time",
+    "level",
+    "message",
+    "target",
+    "file",
+    "line",
+    "thread",
+    "span",
+    "id",
+    "service_name",
+    "_msg",
+    "_time",
+    "_stream",
+    "_stream_id",
+];
+
+/// Both lists, one after the other: what is reserved everywhere, and what one store needs besides.
+pub(super) const fn joined<const A: usize, const B: usize, const N: usize>(
+    first: [&'static str; A],
+    second: [&'static str; B],
+) -> [&'static str; N] {
+    assert!(A + B == N, "the length of both");
+    let mut all = [""; N];
+    let mut at = 0;
+    while at < N {
+        all[at] = if at < A { first[at] } else { second[at - A] };
+        at += 1;
+    }
+    all
+}
+
 /// A set of names that says at once of most others that it has them not.
 #[derive(Clone, Debug)]
 pub(super) struct Names<'n> {

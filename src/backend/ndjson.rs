@@ -28,23 +28,7 @@ const VICTORIALOGS_LINE: usize = 250_000;
 /// What a line needs in the worst case when all but the head of the record is left out.
 const SHORTEST_LIMIT: usize = 4096;
 
-/// Names of ours, and those that VictoriaLogs keeps for itself in whatever it takes in.
-const RESERVED: Names<'static> = Names::new(&[
-    "time",
-    "level",
-    "message",
-    "target",
-    "file",
-    "line",
-    "thread",
-    "span",
-    "id",
-    "service_name",
-    "_msg",
-    "_time",
-    "_stream",
-    "_stream_id",
-]);
+const RESERVED: Names<'static> = Names::new(&flat::RESERVED);
 
 /// Newline-delimited JSON over HTTP: VictoriaLogs, Vector, Axiom, Better Stack and others.
 ///

@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use crate::capture::{Intake, install_panic_hook};
+use crate::contain::quietly;
 use crate::flush::{Control, Ticket};
 use crate::ledger::{Ledger, Report};
 use crate::mute;
@@ -181,7 +182,7 @@ fn at_exit() {
         return;
     }
     // A panic must not leave this function, and the lock may be held by a thread that is gone.
-    let _ = std::panic::catch_unwind(|| {
+    quietly(|| {
         let Ok(pipelines) = PIPELINES.try_lock() else { return };
         let all: Vec<_> = pipelines.iter().filter_map(Weak::upgrade).collect();
         drop(pipelines);

@@ -40,8 +40,8 @@ pub(super) struct Pace {
 
 /// What a failed attempt leads to.
 pub(super) enum Next {
-    /// Another attempt at that time.
-    Again(Instant),
+    /// Another attempt, after a wait.
+    Again,
     /// The schedule has given up.
     GiveUp,
 }
@@ -94,25 +94,22 @@ impl Pace {
                 *until = (*until).max(now + asked);
                 *asked_by_store = true;
             }
-            return Next::Again(*until);
+            return Next::Again;
         }
         let Some(own) = self.schedule.next(fastrand::f64()) else {
             self.schedule.reset();
             return Next::GiveUp;
         };
-        self.wait(own.min(OWN_MAX), asked, now)
+        self.wait(own.min(OWN_MAX), asked, now);
+        Next::Again
     }
 
     /// The configuration is wrong: ask rarely.
-    pub(super) fn hold(&mut self, now: Instant) -> Instant {
-        if let State::Waiting { until, .. } = self.state {
-            return until;
-        }
-        let own = hold(self.holds, fastrand::f64());
-        self.holds = self.holds.saturating_add(1);
-        match self.wait(own, None, now) {
-            Next::Again(until) => until,
-            Next::GiveUp => now,
+    pub(super) fn hold(&mut self, now: Instant) {
+        if !matches!(self.state, State::Waiting { .. }) {
+            let own = hold(self.holds, fastrand::f64());
+            self.holds = self.holds.saturating_add(1);
+            self.wait(own, None, now);
         }
     }
 
@@ -121,7 +118,7 @@ impl Pace {
         self.state = State::Probing;
     }
 
-    fn wait(&mut self, own: Duration, asked: Option<Duration>, now: Instant) -> Next {
+    fn wait(&mut self, own: Duration, asked: Option<Duration>, now: Instant) {
         let hurry = self.hurry.filter(|&deadline| now < deadline);
         let own = if hurry.is_some() { own.min(HURRIED) } else { own };
         let mut until = now + asked.map_or(own, |asked| asked.max(own.min(HURRIED)));
@@ -130,7 +127,6 @@ impl Pace {
             until = now + own;
         }
         self.state = State::Waiting { until, asked_by_store: asked.is_some() };
-        Next::Again(until)
     }
 
     /// Somebody waits in a flush until `deadline`: own waits are cut short; one that the store asked for only if it

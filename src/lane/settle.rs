@@ -158,7 +158,7 @@ impl Lane {
 
     fn again(&mut self, job: &mut Job, after: Option<Duration>, why: String, now: Instant) {
         match self.pace.failed(after, now) {
-            Next::Again(_) => self.unwell(job, why, "they are kept and sent again", now),
+            Next::Again => self.unwell(job, why, "they are kept and sent again", now),
             Next::GiveUp => {
                 self.unwell(job, why, "the retry schedule has ended for some of them, which are dropped", now);
                 self.give_up(job, Reason::Expired);

@@ -1,10 +1,10 @@
 //! The tee on the calling thread, where it is the only place: what it wrote is safe even from an abort.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use super::{Tee, TeeTo};
+use crate::contain::contained;
 use crate::frame::{Frame, RecordId, RecordRef};
 use crate::ledger::{Ledger, Losses, Reason};
 use crate::resource::Resource;
@@ -72,7 +72,7 @@ impl Direct {
                 Ok(())
             }
         };
-        match catch_unwind(AssertUnwindSafe(write)) {
+        match contained(write) {
             Ok(Ok(())) => {
                 self.written.fetch_add(1, Ordering::Relaxed);
                 Ok(())

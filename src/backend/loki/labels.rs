@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Mutex;
 
-use super::super::flat::Names;
+use super::super::flat::{self, Names};
 use super::super::{Batch, RecordRef, Resource, Severity, json};
 use super::names;
 use crate::frame::CharBoundary as _;
@@ -225,29 +225,11 @@ pub(super) fn quoted(labels: &[(String, String)]) -> String {
     text
 }
 
-/// Names that a field may not have in any stream. `time` and `message` are no metadata, but are reserved in
-/// other formats: a field shall have one name in all stores.
-pub(super) const RESERVED: Names<'static> = Names::new(&[
-    "time",
-    "message",
-    "target",
-    "file",
-    "line",
-    "thread",
-    "span",
-    "id",
-    "more",
-    "service_name",
-    "namespace",
-    "container",
-    "level",
-    "overflow",
-    "replay",
-    "_msg",
-    "_time",
-    "_stream",
-    "_stream_id",
-]);
+/// What Loki has besides: labels, and the field into which others are folded.
+const ALL_RESERVED: [&str; 19] = flat::joined(flat::RESERVED, ["more", "namespace", "container", "overflow", "replay"]);
+
+/// Names that a field may not have in any stream.
+pub(super) const RESERVED: Names<'static> = Names::new(&ALL_RESERVED);
 
 /// Whether a name is one of them, or one that Loki takes for it.
 #[inline]
