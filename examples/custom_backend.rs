@@ -66,7 +66,11 @@ impl Backend for Pigeonhole {
         }
         let numbers = reply.text();
         let rejected = numbers.lines().filter_map(|line| line.parse().ok());
-        Verdict::Items { retry: Vec::new(), rejected: rejected.map(|at| (at, "no customer".to_owned())).collect() }
+        Verdict::Items {
+            fallback: Vec::new(),
+            retry: Vec::new(),
+            rejected: rejected.map(|at| (at, "no customer".to_owned())).collect(),
+        }
     }
 }
 

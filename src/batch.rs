@@ -54,6 +54,11 @@ impl Stored {
         self.opened
     }
 
+    /// The time of the record at that place.
+    pub(crate) fn nanos(&self, place: usize) -> i64 {
+        self.entries[place].nanos
+    }
+
     /// The severity of the record at that place.
     pub(crate) fn severity(&self, place: usize) -> Severity {
         let entry = self.entries[place];
@@ -133,6 +138,17 @@ impl Batcher {
     }
 }
 
+/// How a batch is encoded. It changes only after a verdict that proves that the records concerned were not stored.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Mode {
+    /// The usual way.
+    #[default]
+    Plain,
+    /// The store refused these records for the types or names of their fields: with all of them in one field.
+    Fallback,
+}
+
 /// Records that are sent together, as a backend sees them.
 #[derive(Clone, Copy)]
 pub struct Batch<'a> {
@@ -140,6 +156,7 @@ pub struct Batch<'a> {
     places: Places<'a>,
     incarnation: u128,
     resource: &'a Resource,
+    mode: Mode,
 }
 
 /// Which records of a sealed batch.
@@ -151,7 +168,17 @@ pub(crate) enum Places<'a> {
 
 impl<'a> Batch<'a> {
     pub(crate) fn new(stored: &'a Stored, places: Places<'a>, incarnation: u128, resource: &'a Resource) -> Self {
-        Self { stored, places, incarnation, resource }
+        Self { stored, places, incarnation, resource, mode: Mode::Plain }
+    }
+
+    pub(crate) fn in_mode(self, mode: Mode) -> Self {
+        Self { mode, ..self }
+    }
+
+    /// How it is to be encoded.
+    #[must_use]
+    pub fn mode(&self) -> Mode {
+        self.mode
     }
 
     /// How many records there are.

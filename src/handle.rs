@@ -248,6 +248,8 @@ pub(crate) fn start(settings: Settings) -> Result<Guard, Error> {
             url: destination.backend.url().to_owned(),
             compression: settings.compression,
             takes_gzip: facts.takes_gzip(),
+            token_as: facts.token_as(),
+            tenant_header: facts.tenant_header(),
             ..destination.reach
         })?;
         lanes.push(Lane::new(LaneParts {

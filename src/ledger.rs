@@ -27,6 +27,8 @@ pub enum Reason {
     Deadline,
     /// It was owed for longer than the destination's `retry_for`.
     Expired,
+    /// It is older than what the store still keeps, which would have been lost there without a word.
+    TooOld,
     /// Code of a backend panicked over it, or the worker died five times in a minute.
     Worker,
     /// It could not be written to the tee, where that is the only place.
@@ -35,7 +37,7 @@ pub enum Reason {
 
 impl Reason {
     /// All reasons; the position of each is its number.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::QueueFull,
         Self::Shutdown,
         Self::Reentrant,
@@ -43,6 +45,7 @@ impl Reason {
         Self::BacklogFull,
         Self::Deadline,
         Self::Expired,
+        Self::TooOld,
         Self::Worker,
         Self::Tee,
     ];
@@ -58,6 +61,7 @@ impl Reason {
             Self::BacklogFull => "backlog_full",
             Self::Deadline => "deadline",
             Self::Expired => "expired",
+            Self::TooOld => "too_old",
             Self::Worker => "worker",
             Self::Tee => "tee",
         }
@@ -74,6 +78,7 @@ impl Reason {
             Self::BacklogFull => "raise LOGCHUTE_BACKLOG_BYTES, or give the store more room",
             Self::Deadline => "raise LOGCHUTE_SHUTDOWN, or look at why the store does not answer",
             Self::Expired => "raise LOGCHUTE_RETRY_FOR",
+            Self::TooOld => "the store takes no records of that age; look at why it was away for so long",
             Self::Worker => "this is a defect of the backend or of logchute; please report it with the panic's message",
             Self::Tee => "look at why stdout or stderr refuses writes, or set LOGCHUTE_TEE=off",
         }
@@ -155,6 +160,8 @@ pub struct DestinationLedger {
     pub filtered: u64,
     /// The store has them.
     pub delivered: u64,
+    /// Of those delivered: with all fields in one, because the store refused them as they were.
+    pub fallback: u64,
     /// The store refused them.
     pub rejected: u64,
     /// Given up, by reason.
@@ -232,11 +239,12 @@ impl Ledger {
     pub fn to_json(&self) -> String {
         let destinations = self.destinations.iter().map(|to| {
             format!(
-                r#"{{"name":{},"adopted":{},"filtered":{},"delivered":{},"rejected":{},"dropped":{},"owed_memory":{},"owed_disk":{}}}"#,
+                r#"{{"name":{},"adopted":{},"filtered":{},"delivered":{},"fallback":{},"rejected":{},"dropped":{},"owed_memory":{},"owed_disk":{}}}"#,
                 serde_json::Value::from(to.name.as_str()),
                 to.adopted,
                 to.filtered,
                 to.delivered,
+                to.fallback,
                 to.rejected,
                 to.dropped.json(),
                 to.owed_memory,
@@ -273,6 +281,9 @@ impl fmt::Display for Ledger {
                 " = {} filtered + {} delivered + {} rejected + {} + {} owed in memory + {} on disk",
                 to.filtered, to.delivered, to.rejected, to.dropped, to.owed_memory, to.owed_disk
             )?;
+            if to.fallback > 0 {
+                write!(f, " ({} of those delivered with all fields in one)", to.fallback)?;
+            }
         }
         if self.balances() { Ok(()) } else { write!(f, "\nDOES NOT BALANCE") }
     }

@@ -66,7 +66,7 @@ fn encode(backend: &dyn Backend, stored: &Stored, places: Places<'_>, resource: 
     let batch = Batch::new(stored, places, INCARNATION, resource);
     let payload = backend.encode(&batch);
     assert!(payload == backend.encode(&batch), "{what}: other bytes the second time");
-    let Payload::Http { content_type, .. } = &payload;
+    let Payload::Http { content_type, .. } = &payload else { return payload };
     let bare = content_type.split_once('/').is_some_and(|(kind, subtype)| {
         let is_token =
             |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-+._".contains(&b));
@@ -80,7 +80,8 @@ fn encode(backend: &dyn Backend, stored: &Stored, places: Places<'_>, resource: 
 fn check_cost(backend: &dyn Backend, frames: &[&Frame], resource: &Resource, what: &str) {
     let stored = stored_of(backend, frames);
     let batch = Batch::new(&stored, Places::Range(0, stored.len()), INCARNATION, resource);
-    let Payload::Http { body, .. } = backend.encode(&batch);
+    let payload = backend.encode(&batch);
+    let body = payload.bytes();
     let cost: usize = batch.records().map(|record| backend.cost(&record)).sum();
     assert!(
         cost >= body.len() / 2,
@@ -106,7 +107,10 @@ fn check_verdicts(backend: &dyn Backend) {
                 (200 | 204, Verdict::Ack | Verdict::Retry { .. }) => true,
                 (200 | 204, _) if body.is_empty() => false,
                 // Nothing that was said names a record.
-                (_, Verdict::Items { .. } | Verdict::ResumeAfter(_) | Verdict::AckWithLoss { .. }) => false,
+                (
+                    _,
+                    Verdict::Items { .. } | Verdict::ResumeAfter(_) | Verdict::AckWithLoss { .. } | Verdict::Ask(_),
+                ) => false,
                 (300..600, Verdict::Ack) => false,
                 _ => true,
             };
@@ -292,6 +296,7 @@ mod tests {
             |_| Payload::post("text/plain", fastrand::u64(..).to_le_bytes().to_vec());
         let typed: fn(&Batch<'_>) -> Payload = |batch| match lines(batch) {
             Payload::Http { body, .. } => Payload::post("text/plain; charset=utf-8", body),
+            framed => framed,
         };
         let careless: fn(&Batch<'_>) -> Payload =
             |batch| Payload::post("text/plain", batch.records().map(|record| record.message().as_bytes()[0]).collect());

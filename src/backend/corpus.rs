@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Backend, Payload, Resource, Value};
+use super::{Backend, Resource, Value};
 use crate::batch::{Batch, Batcher, Limits, Places, Stored};
 use crate::frame::{Callsite, Frame, Key, RecordId, Severity, Writer};
 
@@ -40,10 +40,9 @@ pub(super) fn body(backend: &dyn Backend, frames: &[Frame]) -> Vec<u8> {
 
 pub(super) fn body_of(backend: &dyn Backend, frames: &[Frame], resource: &Resource) -> Vec<u8> {
     with_batch(backend, frames, resource, |batch| {
-        let Payload::Http { body, .. } = backend.encode(batch);
-        let Payload::Http { body: again, .. } = backend.encode(batch);
-        assert!(body == again, "a resend must be the same bytes");
-        body
+        let payload = backend.encode(batch);
+        assert!(payload == backend.encode(batch), "a resend must be the same bytes");
+        payload.bytes().to_vec()
     })
 }
 

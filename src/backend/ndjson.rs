@@ -18,7 +18,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::flat::{self, Form, Ids, Names};
-use super::{Backend, Batch, Delivery, Facts, Payload, RecordRef, Reply, Resource, Scheme, Value, Verdict, json};
+use super::{
+    Backend, Batch, Delivery, Facts, Payload, RecordRef, Reply, Resource, Scheme, Value, Verdict, Written, json,
+};
 use crate::frame::{CharBoundary as _, Raw};
 
 /// The most that a line may have for VictoriaLogs, which drops a longer one (`-insert.maxLineSizeBytes`,
@@ -326,12 +328,11 @@ impl<'r> Tail<'r> {
 
 pub(super) const SCHEME: Scheme = Scheme {
     names: &["ndjson"],
-    url_variables: &[],
-    user_variables: &[],
-    password_variables: &[],
-    tenant_variables: &[],
+    written: &[Written::Http],
+    default_url: None,
+    foreign: &[],
     // Every field is a field here; what `LOGCHUTE_LABELS` sets is in the resource.
-    build: |_, url, _| Ok(Box::new(Ndjson::new(url))),
+    build: |setup| Ok(Box::new(Ndjson::new(setup.url))),
 };
 
 #[cfg(test)]

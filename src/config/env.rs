@@ -13,7 +13,7 @@ use super::builder::TeeFilter;
 use super::check::{Given, check_key};
 use super::names::{self, PREFIX};
 use super::{Builder, Destination, filter, list, units, url};
-use crate::backend::Scheme;
+use crate::backend::{Says, Scheme};
 use crate::error::Error;
 use crate::resource::{Pair, pairs};
 use crate::tee::{Format, Stream, TeeTo};
@@ -316,9 +316,9 @@ fn destination(reader: &mut Reader<'_>, promoted: &[String]) -> Result<Option<De
 
 /// What ours leave unsaid and that store's own variables say.
 fn foreign_credentials(reader: &Reader<'_>, scheme: &Scheme, has_credential: bool, to: &mut Destination) {
-    let first = |names: &[&'static str]| {
-        names.iter().find_map(|&name| {
-            let value = reader.foreign(name)?;
+    let first = |is_meant: fn(&Says) -> bool| {
+        scheme.foreign.iter().filter(|foreign| is_meant(&foreign.says)).find_map(|foreign| {
+            let (name, value) = (foreign.name, reader.foreign(foreign.name)?);
             if value.contains(char::is_control) {
                 reader.remark(format!("{name} is ignored: there is a control character in it"));
                 return None;
@@ -326,8 +326,11 @@ fn foreign_credentials(reader: &Reader<'_>, scheme: &Scheme, has_credential: boo
             Some((name, value))
         })
     };
-    if !has_credential {
-        match (first(scheme.user_variables), first(scheme.password_variables)) {
+    if !has_credential && let Some((name, token)) = first(|says| matches!(says, Says::Token)) {
+        to.reach.names.replace("token", name);
+        to.reach.credentials.token = Some(Secret::value(token));
+    } else if !has_credential {
+        match (first(|says| matches!(says, Says::User)), first(|says| matches!(says, Says::Password))) {
             (Some((user_name, user)), Some((password_name, password))) => {
                 to.reach.names.replace("user", user_name);
                 to.reach.names.replace("password", password_name);
@@ -339,11 +342,12 @@ fn foreign_credentials(reader: &Reader<'_>, scheme: &Scheme, has_credential: boo
             (None, Some((name, _))) => reader.remark(format!("{name} is ignored: there is no user to it")),
         }
     }
-    // A tenant may also have been given as the header that Loki knows it by.
-    let is_tenant = |(name, _): &(String, Secret)| name.eq_ignore_ascii_case("x-scope-orgid");
+    // A tenant may also have been given as the header that the store knows it by.
+    let header = to.backend.facts().tenant_header();
+    let is_tenant = |(name, _): &(String, Secret)| name.eq_ignore_ascii_case(header);
     if to.reach.credentials.tenant.is_none()
         && !to.reach.credentials.headers.iter().any(is_tenant)
-        && let Some((name, tenant)) = first(scheme.tenant_variables)
+        && let Some((name, tenant)) = first(|says| matches!(says, Says::Tenant))
     {
         to.reach.names.replace("tenant", name);
         to.reach.credentials.tenant = Some(Secret::value(tenant));

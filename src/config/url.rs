@@ -2,7 +2,7 @@
 
 use super::env::Reader;
 use super::names::distance;
-use crate::backend::{Backend, SCHEMES, Scheme};
+use crate::backend::{Backend, SCHEMES, Says, Scheme, Setup, Written};
 use crate::error::Error;
 use crate::voice::mask_url;
 use crate::wire::Names;
@@ -13,71 +13,93 @@ const URL: &str = "LOGCHUTE_URL";
 pub(super) fn backend(
     given: &str,
     promoted: &[String],
-    reader: &mut Reader<'_>,
+    reader: &Reader<'_>,
     names: &mut Names,
 ) -> Result<(Box<dyn Backend>, &'static Scheme), Error> {
     let refuse = |must: String| Error::setting(URL, mask_url(given), must);
-    let (kind, url) = match given.split_once("://") {
-        None => (given.to_ascii_lowercase(), None),
-        Some((head, rest)) => {
-            let head = head.to_ascii_lowercase();
-            let (kind, http) = head.split_once('+').unwrap_or(("", &head));
-            if kind.is_empty() {
-                let examples = kinds().map(|kind| format!("{kind}+{http}://")).collect::<Vec<_>>().join(", ");
-                return Err(refuse(match http {
-                    "http" | "https" => format!("a URL that says which backend is meant: one of {examples}"),
-                    _ => format!("one of the backends {}, such as {}", listed(), example()),
-                }));
-            }
-            if http != "http" && http != "https" {
-                return Err(refuse(format!("{kind}+http:// or {kind}+https://")));
-            }
-            (kind.to_owned(), Some(format!("{http}://{rest}")))
-        }
+    let (head, rest) = given.split_once("://").map_or((given, None), |(head, rest)| (head, Some(rest)));
+    let head = head.to_ascii_lowercase();
+    let (kind, transport) = match head.split_once('+') {
+        Some((kind, transport)) => (kind, Some(transport)),
+        None => (&*head, None),
     };
-    let Some(scheme) = SCHEMES.iter().find(|scheme| scheme.names.contains(&kind.as_str())) else {
-        let nearest = kinds().min_by_key(|known| distance(&kind, known)).filter(|known| distance(&kind, known) <= 2);
+    let Some(scheme) = SCHEMES.iter().find(|scheme| scheme.names.contains(&kind)) else {
+        if matches!(kind, "http" | "https") {
+            let examples = over_http().map(|kind| format!("{kind}+{kind_of}://", kind_of = head)).collect::<Vec<_>>();
+            return Err(refuse(format!("a URL that says which backend is meant: one of {}", examples.join(", "))));
+        }
+        let nearest = kinds().min_by_key(|known| distance(kind, known)).filter(|known| distance(kind, known) <= 2);
         let hint = nearest.map_or_else(String::new, |known| format!(" (did you mean {known}?)"));
         return Err(refuse(format!("one of the backends of this version: {}{hint}, such as {}", listed(), example())));
     };
-    let url = match url {
-        Some(url) => url,
-        None => foreign(scheme, reader, names).ok_or_else(|| match scheme.url_variables {
-            [] => refuse(format!("a whole URL, such as {kind}+http://host:port/path")),
-            names => refuse(format!("a whole URL ({kind}+http://host:port), or {} must be set", names.join(" or "))),
+    let (url, variable) = match rest {
+        Some(rest) => (written(scheme, kind, transport, rest).ok_or_else(|| refuse(forms(scheme, kind)))?, None),
+        None => foreign(scheme, reader, names).ok_or_else(|| {
+            let names = scheme.foreign.iter().filter(|foreign| matches!(foreign.says, Says::Url(_)));
+            let names = names.map(|foreign| foreign.name).collect::<Vec<_>>();
+            let form = forms(scheme, kind);
+            refuse(match names[..] {
+                [] => format!("a whole URL, such as {form}"),
+                _ => format!("a whole URL ({form}), or {} must be set", names.join(" or ")),
+            })
         })?,
     };
     if let Some(why) = wrong(&url) {
         return Err(refuse(why.into()));
     }
-    Ok(((scheme.build)(&kind, &url, promoted)?, scheme))
+    let setup = Setup { name: kind, url: &url, variable, promoted, lookup: &|name| reader.foreign(name) };
+    Ok(((scheme.build)(&setup)?, scheme))
 }
 
-/// The URL as the store's own tools have it.
-fn foreign(scheme: &Scheme, reader: &mut Reader<'_>, names: &mut Names) -> Option<String> {
-    scheme.url_variables.iter().find_map(|&name| {
-        let url = reader.foreign(name)?;
-        match wrong(&url) {
-            None => {
+/// The URL as the backend sees it, if it may be written so.
+fn written(scheme: &Scheme, kind: &str, transport: Option<&str>, rest: &str) -> Option<String> {
+    let has = |form| scheme.written.contains(&form);
+    let transport = match transport {
+        Some("http" | "https") if has(Written::Http) => transport,
+        Some("tcp" | "tls") if has(Written::Stream) => transport,
+        None if has(Written::Own) => Some(kind),
+        None if has(Written::Stream) => Some("tcp"),
+        _ => None,
+    };
+    Some(format!("{}://{rest}", transport?))
+}
+
+/// How a URL of that backend looks.
+fn forms(scheme: &Scheme, kind: &str) -> String {
+    let form = |form: &Written| match form {
+        Written::Http => format!("{kind}+http://host:port or {kind}+https://host:port"),
+        Written::Stream => format!("{kind}://host:port or {kind}+tls://host:port"),
+        Written::Own => format!("{kind}://name"),
+    };
+    scheme.written.iter().map(form).collect::<Vec<_>>().join(" or ")
+}
+
+/// The URL as the store's own tools have it, and the variable that gave it; else the usual one.
+fn foreign(scheme: &Scheme, reader: &Reader<'_>, names: &mut Names) -> Option<(String, Option<&'static str>)> {
+    let given = scheme.foreign.iter().find_map(|foreign| {
+        let Says::Url(url_of) = foreign.says else { return None };
+        let (name, value) = (foreign.name, reader.foreign(foreign.name)?);
+        let url = url_of(&value).and_then(|url| wrong(&url).map_or(Ok(url), Err));
+        match url {
+            Ok(url) => {
                 names.replace("url", name);
-                Some(url)
+                Some((url, Some(name)))
             }
-            Some(why) => {
-                reader.remark(format!("{name} is {:?} and is ignored: it must be {why}", mask_url(&url)));
+            Err(must) => {
+                reader.remark(format!("{name} is {:?} and is ignored: it must be {must}", mask_url(&value)));
                 None
             }
         }
-    })
+    });
+    given.or_else(|| Some((scheme.default_url?.to_owned(), None)))
 }
 
 /// What is wrong with it at first sight; the client looks closer when the pipeline is started.
 fn wrong(url: &str) -> Option<&'static str> {
-    let Some((http, rest)) = url.split_once("://") else { return Some("an http or https URL") };
-    let is_https = http.eq_ignore_ascii_case("https");
+    let Some((transport, rest)) = url.split_once("://") else { return Some("an http or https URL") };
+    let is_tls = transport.eq_ignore_ascii_case("https") || transport == "tls";
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    if !is_https && !http.eq_ignore_ascii_case("http") {
-        Some("an http or https URL")
-    } else if url.contains(|char: char| char.is_whitespace() || char.is_control()) {
+    if url.contains(|char: char| char.is_whitespace() || char.is_control()) {
         Some("free of white space and control characters")
     } else if authority.contains('@') {
         Some(
@@ -85,8 +107,8 @@ fn wrong(url: &str) -> Option<&'static str> {
         )
     } else if authority.is_empty() || authority.starts_with(':') {
         Some("a URL with a host")
-    } else if is_https && !cfg!(feature = "tls") {
-        Some("an http URL: https needs the feature `tls`, which is not compiled in")
+    } else if is_tls && !cfg!(feature = "tls") {
+        Some("a URL without TLS: https and tls need the feature `tls`, which is not compiled in")
     } else {
         None
     }
@@ -94,6 +116,11 @@ fn wrong(url: &str) -> Option<&'static str> {
 
 fn kinds() -> impl Iterator<Item = &'static str> {
     SCHEMES.iter().flat_map(|scheme| scheme.names.iter().copied())
+}
+
+fn over_http() -> impl Iterator<Item = &'static str> {
+    let over_http = SCHEMES.iter().filter(|scheme| scheme.written.contains(&Written::Http));
+    over_http.flat_map(|scheme| scheme.names.iter().copied())
 }
 
 fn listed() -> String {

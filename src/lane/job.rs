@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use crate::batch::{Batch, Places, Stored};
+use crate::batch::{Batch, Mode, Places, Stored};
 use crate::frame::Severity;
 use crate::resource::Resource;
 
@@ -17,6 +17,14 @@ impl Part {
         match self {
             Self::Range(from, to) => to - from,
             Self::List(list) => list.len(),
+        }
+    }
+
+    /// Where in the batch the record at this place of the part stands.
+    fn place(&self, at: usize) -> usize {
+        match self {
+            Self::Range(from, _) => from + at,
+            Self::List(list) => list[at],
         }
     }
 
@@ -48,6 +56,13 @@ struct Step {
     is_first_half: bool,
     /// Certain to hold a record at fault, as the other half was fine: halved without being sent whole.
     known_bad: bool,
+    mode: Mode,
+}
+
+impl Step {
+    fn new(part: Part, mode: Mode) -> Self {
+        Self { part, is_first_half: false, known_bad: false, mode }
+    }
 }
 
 /// A batch until each of its records is settled.
@@ -76,7 +91,7 @@ const SUSPECT: u32 = 3;
 impl Job {
     pub(super) fn new(number: u64, stored: Stored, sealed: Instant) -> Self {
         let whole = Part::Range(0, stored.len());
-        let steps = vec![Step { part: whole, is_first_half: false, known_bad: false }];
+        let steps = vec![Step::new(whole, Mode::Plain)];
         Self {
             number,
             stored,
@@ -120,10 +135,7 @@ impl Job {
     }
 
     fn severities<'a>(&'a self, step: &'a Step) -> impl Iterator<Item = Severity> + 'a {
-        (0..step.part.len()).map(|at| match &step.part {
-            Part::Range(from, _) => self.stored.severity(from + at),
-            Part::List(list) => self.stored.severity(list[at]),
-        })
+        (0..step.part.len()).map(|at| self.stored.severity(step.part.place(at)))
     }
 
     pub(super) fn is_settled(&self) -> bool {
@@ -137,7 +149,12 @@ impl Job {
     /// If the job is settled.
     pub(super) fn next<'a>(&'a self, incarnation: u128, resource: &'a Resource) -> Batch<'a> {
         let step = self.steps.last().expect("a settled job is never sent");
-        Batch::new(&self.stored, step.part.places(), incarnation, resource)
+        Batch::new(&self.stored, step.part.places(), incarnation, resource).in_mode(step.mode)
+    }
+
+    /// How the next request is encoded.
+    pub(super) fn next_mode(&self) -> Mode {
+        self.steps.last().map_or(Mode::Plain, |step| step.mode)
     }
 
     /// Records of the next request.
@@ -158,21 +175,36 @@ impl Job {
         self.halve_known();
     }
 
-    /// Only these records of the next request, by their place in it, are still owed.
-    pub(super) fn keep_of_next(&mut self, keep: &[usize]) {
+    /// Only these records of the next request, by their place in it, are still owed; those of `fallback` go first, in
+    /// that mode.
+    pub(super) fn keep_of_next(&mut self, keep: &[usize], fallback: &[usize]) {
         let Some(step) = self.steps.pop() else { return };
-        let places: Vec<_> = keep
-            .iter()
-            .filter(|&&at| at < step.part.len())
-            .map(|&at| match &step.part {
-                Part::Range(from, _) => from + at,
-                Part::List(list) => list[at],
-            })
-            .collect();
-        self.taken |= places.len() < step.part.len();
-        if !places.is_empty() {
-            self.steps.push(Step { part: Part::List(places), is_first_half: false, known_bad: false });
+        let places = |at: &[usize]| -> Vec<usize> {
+            let is_there = |at: &&usize| **at < step.part.len();
+            at.iter().filter(is_there).map(|&at| step.part.place(at)).collect()
+        };
+        let (kept, fallback) = (places(keep), places(fallback));
+        self.taken |= kept.len() + fallback.len() < step.part.len();
+        for (places, mode) in [(kept, step.mode), (fallback, Mode::Fallback)] {
+            if !places.is_empty() {
+                self.steps.push(Step::new(Part::List(places), mode));
+            }
         }
+    }
+
+    /// Takes the records of the next request that are older than `nanos` out of it; returns their severities.
+    pub(super) fn drop_older(&mut self, nanos: i64) -> Vec<Severity> {
+        let Some(step) = self.steps.last() else { return Vec::new() };
+        let is_old = |at: &usize| self.stored.nanos(step.part.place(*at)) < nanos;
+        let (old, keep): (Vec<usize>, Vec<usize>) = (0..step.part.len()).partition(is_old);
+        if old.is_empty() {
+            return Vec::new();
+        }
+        let severities = old.iter().map(|&at| self.stored.severity(step.part.place(at))).collect();
+        let was_taken = self.taken;
+        self.keep_of_next(&keep, &[]);
+        self.taken = was_taken;
+        severities
     }
 
     /// Halves the next request; `one_is_bad` if it was refused for something in it, not for its size.
@@ -180,8 +212,8 @@ impl Job {
         self.refusals += 1;
         let Some(step) = self.steps.pop() else { return };
         let (first, second) = step.part.halves();
-        self.steps.push(Step { part: second, is_first_half: false, known_bad: false });
-        self.steps.push(Step { part: first, is_first_half: one_is_bad, known_bad: false });
+        self.steps.push(Step::new(second, step.mode));
+        self.steps.push(Step { is_first_half: one_is_bad, ..Step::new(first, step.mode) });
     }
 
     /// The store said that it could not take the next request, having taken `taken` others so far.

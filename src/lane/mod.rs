@@ -18,7 +18,7 @@ mod settle;
 use std::panic::resume_unwind;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::backend::{Backend, Payload, Reply};
 use crate::batch::{Batcher, Limits, Stored};
@@ -55,10 +55,26 @@ pub(crate) struct LaneParts {
     pub(crate) voice: Arc<Voice>,
 }
 
+/// The first wait before a store is asked what became of a batch, and the longest one.
+const ASK_AFTER: Duration = Duration::from_millis(250);
+const ASK_EVERY: Duration = Duration::from_secs(10);
+
+/// How long a store is asked before its batch is sent again.
+const ASK_FOR: Duration = Duration::from_secs(300);
+
 /// A request that was begun.
 struct Flight {
     job: Job,
     payload_bytes: usize,
+    asking: Option<Asking>,
+}
+
+/// The store has the batch, but does not say yet that it keeps it.
+#[derive(Clone)]
+struct Asking {
+    question: Payload,
+    since: Instant,
+    wait: Duration,
 }
 
 /// How a request ended, for [`Lane::end`].
@@ -73,12 +89,17 @@ pub(crate) type Sending = Pin<Box<dyn Future<Output = Outcome>>>;
 
 pub(crate) struct Lane {
     parts: LaneParts,
+    /// What the backend declares.
+    oldest: Option<Duration>,
+    in_flight: usize,
     batcher: Batcher,
     backlog: Backlog,
     flights: Vec<Flight>,
     /// What flights hold in frames, and what they have under way in payloads.
     flights_held: usize,
     flights_payload: usize,
+    /// Batches of which the store is to be asked what became.
+    questions: Vec<u64>,
     pace: Pace,
     next_number: u64,
     urgent: bool,
@@ -101,13 +122,17 @@ impl Lane {
             bytes: (parts.settings.backlog_bytes / 8).min(u32::MAX as usize),
             linger: parts.settings.linger,
         };
+        let in_flight = parts.settings.in_flight.min(facts.most_in_flight()).max(1);
         Self {
             batcher: Batcher::new(limits),
+            oldest: facts.oldest_age(),
+            in_flight,
             backlog: Backlog::new(parts.settings.backlog_bytes, parts.settings.backlog_overflow),
             flights: Vec::new(),
             flights_held: 0,
             flights_payload: 0,
-            pace: Pace::new(parts.settings.in_flight, parts.schedule.take()),
+            questions: Vec::new(),
+            pace: Pace::new(in_flight, parts.schedule.take()),
             next_number: 0,
             urgent: false,
             last_urgent: None,
@@ -164,6 +189,9 @@ impl Lane {
                 self.append(sealed, now);
             }
         }
+        while let Some(number) = self.questions.pop() {
+            self.question(number).into_iter().for_each(&mut start);
+        }
         while let Some(sending) = self.begin(now) {
             start(sending);
         }
@@ -171,7 +199,7 @@ impl Lane {
 
     /// While nothing can be sent, the open batch grows instead of being sealed by age.
     fn may_seal(&mut self, now: Instant) -> bool {
-        self.backlog.is_empty() && self.pace.may_send(self.flights.len(), now)
+        self.backlog.is_empty() && self.pace.may_send(self.under_way(), now)
     }
 
     fn urgent_due(&self) -> Option<Instant> {
@@ -220,16 +248,19 @@ impl Lane {
 
     fn begin(&mut self, now: Instant) -> Option<Sending> {
         loop {
-            if !self.pace.may_send(self.flights.len(), now) {
+            if !self.pace.may_send(self.under_way(), now) {
                 return None;
             }
-            if !self.flights.is_empty() && self.flights_payload >= IN_FLIGHT_BYTES {
+            if self.under_way() > 0 && self.flights_payload >= IN_FLIGHT_BYTES {
                 return None;
             }
             // One request at a time promises the order of arrival, so there the oldest is always next.
-            let next =
-                if self.parts.settings.in_flight == 1 { self.backlog.pop() } else { self.backlog.pop_least_suspect() };
+            let next = if self.in_flight == 1 { self.backlog.pop() } else { self.backlog.pop_least_suspect() };
             let mut job = next?;
+            self.drop_older(&mut job);
+            if job.is_settled() {
+                continue;
+            }
             let batch = job.next(self.parts.incarnation, &self.parts.resource);
             match contained(|| self.parts.backend.encode(&batch)) {
                 Ok(payload) => return Some(self.send(job, payload)),
@@ -241,34 +272,71 @@ impl Lane {
         }
     }
 
+    /// Requests that carry records and have no answer yet.
+    fn under_way(&self) -> usize {
+        self.flights.iter().filter(|flight| flight.asking.is_none()).count()
+    }
+
+    /// Drops what the store would lose without a word, because it is too old.
+    fn drop_older(&mut self, job: &mut Job) {
+        let Some(oldest) = self.oldest else { return };
+        let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let limit = since_1970.saturating_sub(oldest).as_nanos().min(i64::MAX as u128) as i64;
+        for severity in job.drop_older(limit) {
+            self.counts.dropped.add(Reason::TooOld, severity, 1);
+        }
+    }
+
     fn send(&mut self, mut job: Job, payload: Payload) -> Sending {
         job.tried = true;
-        let Payload::Http { body, .. } = &payload;
-        let (number, payload_bytes) = (job.number, body.len());
-        self.flights_held += job.stored().held_bytes();
-        self.flights_payload += payload_bytes;
-        self.flights.push(Flight { job, payload_bytes });
-        let lane = self.parts.index;
+        let (number, payload_bytes) = (job.number, payload.bytes().len());
         let sending = self.parts.client.send(payload, self.parts.settings.timeout);
+        self.depart(Flight { job, payload_bytes, asking: None });
+        let lane = self.parts.index;
         Box::pin(async move { Outcome { lane, number, result: sending.await } })
     }
 
-    fn land(&mut self, number: u64) -> Option<(Job, usize)> {
+    fn depart(&mut self, flight: Flight) {
+        self.flights_held += flight.job.stored().held_bytes();
+        self.flights_payload += flight.payload_bytes;
+        self.flights.push(flight);
+    }
+
+    fn land(&mut self, number: u64) -> Option<Flight> {
         let at = self.flights.iter().position(|flight| flight.job.number == number)?;
-        let Flight { job, payload_bytes } = self.flights.swap_remove(at);
-        self.flights_held -= job.stored().held_bytes();
-        self.flights_payload -= payload_bytes;
-        Some((job, payload_bytes))
+        let flight = self.flights.swap_remove(at);
+        self.flights_held -= flight.job.stored().held_bytes();
+        self.flights_payload -= flight.payload_bytes;
+        Some(flight)
+    }
+
+    /// The store will be asked, after a while, what became of a batch that it has.
+    fn ask(&mut self, job: Job, asking: Asking) {
+        self.questions.push(job.number);
+        self.depart(Flight { job, payload_bytes: 0, asking: Some(asking) });
+    }
+
+    fn question(&self, number: u64) -> Option<Sending> {
+        let flight = self.flights.iter().find(|flight| flight.job.number == number)?;
+        let Asking { question, wait, .. } = flight.asking.clone()?;
+        let (lane, sending) = (self.parts.index, self.parts.client.send(question, self.parts.settings.timeout));
+        Some(Box::pin(async move {
+            tokio::time::sleep(wait).await;
+            Outcome { lane, number, result: sending.await }
+        }))
     }
 
     /// A request ended: what that means for its records, and for the next ones.
     pub(crate) fn end(&mut self, outcome: Outcome, now: Instant) {
-        let Some((mut job, payload_bytes)) = self.land(outcome.number) else { return };
+        let Some(Flight { mut job, payload_bytes, asking }) = self.land(outcome.number) else { return };
         // The schedule may be the user's code: a panic in it is the worker's death, but not the end of the batch.
-        let done = contained(|| self.conclude(&mut job, outcome.result, payload_bytes, now));
-        self.put_back(job);
-        if let Err(message) = done {
-            resume_unwind(Box::new(message));
+        match contained(|| self.conclude(&mut job, asking, outcome.result, payload_bytes, now)) {
+            Ok(Some(asking)) => self.ask(job, asking),
+            Ok(None) => self.put_back(job),
+            Err(message) => {
+                self.put_back(job);
+                resume_unwind(Box::new(message));
+            }
         }
     }
 
@@ -308,6 +376,7 @@ impl Lane {
             self.put_back(flight.job);
         }
         (self.flights_held, self.flights_payload) = (0, 0);
+        self.questions.clear();
     }
 
     /// When the lane must be ticked next, if that is a matter of time.
@@ -344,10 +413,20 @@ impl Lane {
 
     /// Writes what became of its records into the books.
     pub(crate) fn publish(&self, books: &mut DestinationLedger) {
-        let DestinationLedger { name: _, adopted, filtered, delivered, rejected, dropped, owed_memory: _, owed_disk } =
-            &self.counts;
+        let DestinationLedger {
+            name: _,
+            adopted,
+            filtered,
+            delivered,
+            fallback,
+            rejected,
+            dropped,
+            owed_memory: _,
+            owed_disk,
+        } = &self.counts;
         (books.adopted, books.filtered, books.delivered) = (*adopted, *filtered, *delivered);
         (books.rejected, books.dropped, books.owed_disk) = (*rejected, *dropped, *owed_disk);
+        books.fallback = *fallback;
         books.owed_memory = self.owed();
     }
 

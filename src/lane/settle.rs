@@ -5,10 +5,10 @@
 
 use std::time::{Duration, Instant};
 
-use super::Lane;
 use super::job::Job;
 use super::pace::Next;
-use crate::backend::{Reply, Verdict};
+use super::{Asking, Lane};
+use crate::backend::{Mode, Payload, Reply, Verdict};
 use crate::contain::contained;
 use crate::ledger::Reason;
 use crate::voice::Topic;
@@ -18,23 +18,46 @@ use crate::wire::{Failure, FailureKind};
 /// large before they have read it (seen with Fluent Bit at 12 MB).
 const RESET_SPLITS: usize = 1024 * 1024;
 
+/// What is to be sent again, what is rejected, and what goes again in fallback mode.
+type Items = (Vec<usize>, Vec<(usize, String)>, Vec<(usize, String)>);
+
+impl Asking {
+    /// Once more, later.
+    fn again(self, question: Option<&Payload>) -> Self {
+        let question = question.cloned().unwrap_or(self.question);
+        Self { question, wait: (self.wait * 2).min(super::ASK_EVERY), ..self }
+    }
+}
+
 impl Lane {
-    /// Settles the job's next request by how it ended.
+    /// Settles the job's next request by how it ended, or says what the store is asked next about it.
     pub(super) fn conclude(
         &mut self,
         job: &mut Job,
+        asking: Option<Asking>,
         result: Result<Reply, Failure>,
         payload_bytes: usize,
         now: Instant,
-    ) {
-        match result {
-            Ok(reply) => match contained(|| self.parts.backend.judge(&reply)) {
-                Ok(verdict) => self.settle(job, verdict, &reply, now),
-                Err(message) => {
-                    let is_hopeless = job.is_hopeless();
-                    self.panicked(job, &message, is_hopeless, now);
-                }
-            },
+    ) -> Option<Asking> {
+        let judged = result.map(|reply| (contained(|| self.parts.backend.judge(&reply)), reply));
+        let asking = match (asking, &judged) {
+            // What fails is the question; the batch itself is at the store.
+            (Some(asking), Err(_) | Ok((Ok(Verdict::Retry { .. }), _))) => Some(asking.again(None)),
+            (Some(asking), Ok((Ok(Verdict::Ask(next)), _))) => Some(asking.again(Some(next))),
+            (None, Ok((Ok(Verdict::Ask(question)), _))) => {
+                Some(Asking { question: question.clone(), since: now, wait: super::ASK_AFTER })
+            }
+            _ => None,
+        };
+        if let Some(asking) = asking.filter(|asking| now < asking.since + super::ASK_FOR) {
+            return Some(asking);
+        }
+        match judged {
+            Ok((Ok(verdict), reply)) => self.settle(job, verdict, &reply, now),
+            Ok((Err(message), _)) => {
+                let is_hopeless = job.is_hopeless();
+                self.panicked(job, &message, is_hopeless, now);
+            }
             Err(failure) => {
                 self.again(job, None, failure.text, now);
                 // A store that resets the connection under a large body may have said 413, which nobody could read.
@@ -43,6 +66,7 @@ impl Lane {
                 }
             }
         }
+        None
     }
 
     /// The schedule, which may panic, is told last: by then all that is known stands in the books.
@@ -51,13 +75,20 @@ impl Lane {
         match verdict {
             Verdict::Ack => {
                 self.counts.delivered += count as u64;
+                if job.next_mode() == Mode::Fallback {
+                    self.counts.fallback += count as u64;
+                }
                 job.settle_next(true);
                 self.well();
             }
             Verdict::AckWithLoss { rejected, reason } => {
                 let rejected = rejected.min(count);
                 self.counts.delivered += (count - rejected) as u64;
-                self.reject(rejected, &reason, now);
+                if rejected > 0 {
+                    self.reject(rejected, &reason, now);
+                } else {
+                    self.warned(&reason, now);
+                }
                 job.settle_next(true);
                 self.well();
             }
@@ -65,29 +96,17 @@ impl Lane {
                 job.failed(self.taken);
                 self.again(job, after, self.told(reply), now);
             }
-            Verdict::Items { mut retry, mut rejected } => {
-                // The store wrote these places: it may name one twice, or one that was never sent.
-                rejected.sort_by_key(|(at, _)| *at);
-                rejected.dedup_by_key(|(at, _)| *at);
-                rejected.retain(|(at, _)| *at < count);
-                retry.sort_unstable();
-                retry.dedup();
-                retry.retain(|&at| at < count && !rejected.iter().any(|(other, _)| *other == at));
-                for (_, reason) in &rejected {
-                    self.reject(1, reason, now);
-                }
-                self.counts.delivered += (count - retry.len() - rejected.len()) as u64;
-                job.keep_of_next(&retry);
-                if retry.is_empty() {
-                    self.well();
-                } else {
-                    self.again(job, reply.retry_after, self.told(reply), now);
-                }
+            Verdict::Items { retry, rejected, fallback } => self.items(job, reply, (retry, rejected, fallback), now),
+            Verdict::Ask(_) => {
+                // The lane has asked for as long as it does; what became of the batch is not known.
+                job.failed(self.taken);
+                let why = format!("{} took records, but never said that it keeps them", self.parts.client.url());
+                self.again(job, None, why, now);
             }
             Verdict::ResumeAfter(stored) => {
                 let stored = stored.min(count);
                 self.counts.delivered += stored as u64;
-                job.keep_of_next(&(stored..count).collect::<Vec<_>>());
+                job.keep_of_next(&(stored..count).collect::<Vec<_>>(), &[]);
                 if stored == 0 {
                     self.refuse(job, self.told(reply), true, now);
                 } else {
@@ -108,6 +127,51 @@ impl Lane {
         }
     }
 
+    /// A verdict of its own for each record.
+    fn items(&mut self, job: &mut Job, reply: &Reply, (mut retry, rejected, fallback): Items, now: Instant) {
+        let count = job.next_len();
+        // The store wrote these places: it may name one twice, or one that was never sent.
+        let tidy = |mut named: Vec<(usize, String)>| {
+            named.sort_by_key(|(at, _)| *at);
+            named.dedup_by_key(|(at, _)| *at);
+            named.retain(|(at, _)| *at < count);
+            named
+        };
+        let has = |named: &[(usize, String)], at: usize| named.binary_search_by_key(&at, |(other, _)| *other).is_ok();
+        let mut rejected = tidy(rejected);
+        let mut fallback = tidy(fallback);
+        fallback.retain(|(at, _)| !has(&rejected, *at));
+        if job.next_mode() == Mode::Fallback {
+            rejected = tidy([rejected, std::mem::take(&mut fallback)].concat());
+        }
+        retry.sort_unstable();
+        retry.dedup();
+        retry.retain(|&at| at < count && !has(&rejected, at) && !has(&fallback, at));
+        for (_, reason) in &rejected {
+            self.reject(1, reason, now);
+        }
+        let delivered = count - retry.len() - rejected.len() - fallback.len();
+        self.counts.delivered += delivered as u64;
+        if job.next_mode() == Mode::Fallback {
+            self.counts.fallback += delivered as u64;
+        }
+        if let Some((_, reason)) = fallback.first() {
+            let (name, url, count) = (&self.parts.name, self.parts.client.url(), fallback.len());
+            self.parts.voice.say(
+                Topic::at("fallback", self.parts.index),
+                || format!("{name} at {url} refused the fields of {count} record(s), which are sent again with all of them in one field: {reason}"),
+                now,
+            );
+        }
+        let places: Vec<usize> = fallback.iter().map(|(at, _)| *at).collect();
+        job.keep_of_next(&retry, &places);
+        if retry.is_empty() {
+            self.well();
+        } else {
+            self.again(job, reply.retry_after, self.told(reply), now);
+        }
+    }
+
     /// The store refuses the request: halves, until one record is left that is rejected.
     fn refuse(&mut self, job: &mut Job, reason: String, for_content: bool, now: Instant) {
         if job.next_len() > 1 && !job.is_hopeless() {
@@ -117,6 +181,15 @@ impl Lane {
             job.settle_next(false);
         }
         self.well();
+    }
+
+    fn warned(&self, reason: &str, now: Instant) {
+        let (name, url) = (&self.parts.name, self.parts.client.url());
+        self.parts.voice.say(
+            Topic::at("warned", self.parts.index),
+            || format!("{name} at {url} took the records with a warning: {reason}"),
+            now,
+        );
     }
 
     fn reject(&mut self, count: usize, reason: &str, now: Instant) {

@@ -12,11 +12,8 @@ use base64::engine::general_purpose::STANDARD;
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 
 use super::Names;
+use crate::backend::TokenAs;
 use crate::error::Error;
-
-/// Which tenant of the store records belong to. Loki, Mimir and Tempo read it from this header
-/// (<https://grafana.com/docs/loki/latest/operations/multi-tenancy/>); stores with other names get theirs by a header setting.
-pub(super) const TENANT: HeaderName = HeaderName::from_static("x-scope-orgid");
 
 /// Headers that say how the request is framed or what its body is. A setting that changed them would break each request.
 const OURS: &[&str] = &[
@@ -145,7 +142,7 @@ impl Credentials {
     }
 
     /// The request headers, from what values and files hold now.
-    fn read(&self) -> Result<HeaderMap, Error> {
+    fn read(&self, shown: Shown) -> Result<HeaderMap, Error> {
         let mut headers = HeaderMap::new();
         for (place, (name, secret)) in self.headers.iter().enumerate() {
             // A name that is none may be a header with its value, so it is not shown.
@@ -165,27 +162,25 @@ impl Credentials {
             let value = tenant.read("tenant")?;
             filled("tenant", tenant, &value)?;
             let value = header_value("tenant", "***", tenant, &value)?;
-            if headers.insert(TENANT, value).is_some() {
-                return Err(Error::setting(
-                    "tenant",
-                    "***",
-                    "unset where headers (LOGCHUTE_HEADERS) hold X-Scope-OrgID",
-                ));
+            let header = HeaderName::from_static(shown.tenant);
+            if headers.insert(header.clone(), value).is_some() {
+                let must = format!("unset where headers (LOGCHUTE_HEADERS) hold {header}");
+                return Err(Error::setting("tenant", "***", must));
             }
         }
-        if let Some(value) = self.authorization()?
-            && headers.insert(AUTHORIZATION, value).is_some()
+        if let Some((header, value)) = self.authorization(shown.token)?
+            && headers.insert(header.clone(), value).is_some()
         {
             return Err(Error::setting(
                 "headers",
-                "authorization",
+                header,
                 "unset where token (LOGCHUTE_TOKEN) or user (LOGCHUTE_USER) is set",
             ));
         }
         Ok(headers)
     }
 
-    fn authorization(&self) -> Result<Option<HeaderValue>, Error> {
+    fn authorization(&self, shown: TokenAs) -> Result<Option<(HeaderName, HeaderValue)>, Error> {
         match (&self.token, &self.user, &self.password) {
             (None, None, None) => Ok(None),
             (Some(token), None, None) => {
@@ -196,7 +191,11 @@ impl Credentials {
                     let must = "the bare token on one line, without the word Bearer, spaces or control characters";
                     return Err(Error::setting(named("token", token), token, must));
                 }
-                header_value("token", "***", token, &format!("Bearer {value}")).map(Some)
+                let (header, value) = match shown {
+                    TokenAs::Authorization(word) => (AUTHORIZATION, format!("{word} {value}")),
+                    TokenAs::Header(name) => (HeaderName::from_static(name), value),
+                };
+                Ok(Some((header, header_value("token", "***", token, &value)?)))
             }
             (Some(token), ..) => Err(Error::setting(
                 named("token", token),
@@ -222,7 +221,7 @@ impl Credentials {
                     ));
                 }
                 let pair = STANDARD.encode(format!("{name}:{word}"));
-                header_value("user", "***", user, &format!("Basic {pair}")).map(Some)
+                Ok(Some((AUTHORIZATION, header_value("user", "***", user, &format!("Basic {pair}"))?)))
             }
             (None, Some(user), None) => Err(Error::setting(
                 named("user", user),
@@ -277,10 +276,18 @@ pub(super) fn read_file(path: &Path, most: u64) -> Result<Vec<u8>, String> {
     Ok(bytes)
 }
 
+/// How the backend's store is shown credentials.
+#[derive(Clone, Copy)]
+pub(super) struct Shown {
+    pub(super) token: TokenAs,
+    pub(super) tenant: &'static str,
+}
+
 /// Credentials in use: the headers, and what the files looked like when they were read.
 pub(super) struct Auth {
     credentials: Credentials,
     names: Names,
+    shown: Shown,
     headers: HeaderMap,
     stamps: Vec<Stamp>,
     looked: Instant,
@@ -291,11 +298,11 @@ pub(super) struct Auth {
 type Stamp = Option<(Option<SystemTime>, u64)>;
 
 impl Auth {
-    pub(super) fn new(credentials: Credentials, names: Names, now: Instant) -> Result<Self, Error> {
+    pub(super) fn new(credentials: Credentials, names: Names, shown: Shown, now: Instant) -> Result<Self, Error> {
         // Stamps before contents: a file that changes in between is read once more, not missed.
         let stamps = stamps(&credentials);
-        let headers = credentials.read()?;
-        Ok(Self { credentials, names, headers, stamps, looked: now, complaint: None })
+        let headers = credentials.read(shown)?;
+        Ok(Self { credentials, names, shown, headers, stamps, looked: now, complaint: None })
     }
 
     /// The headers for a request; files that changed are read first.
@@ -312,7 +319,7 @@ impl Auth {
     /// Reads the files again, and says whether that gave another credential.
     pub(super) fn refresh(&mut self) -> bool {
         let stamps = stamps(&self.credentials);
-        match self.credentials.read() {
+        match self.credentials.read(self.shown) {
             Ok(headers) => {
                 (self.stamps, self.complaint) = (stamps, None);
                 let changed = headers != self.headers;

@@ -15,8 +15,8 @@ use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue};
 use reqwest::{Method, Request, Response, Url};
 
 use super::Options;
-use super::auth::Auth;
-use super::failure::{self, Failure, Phase, Place};
+use super::auth::{Auth, Shown};
+use super::failure::{self, Failure, FailureKind, Phase, Place};
 use super::resolve::{Hung, Resolver, Way};
 use super::{mask, retry_after, url};
 use crate::backend::{Payload, Reply};
@@ -68,7 +68,8 @@ impl Client {
             return Err(Error::setting("url", target.shown, must));
         }
         let builder = tls(reqwest::Client::builder(), &options, target.https)?;
-        let auth = Auth::new(options.credentials, options.names, Instant::now())?;
+        let shown = Shown { token: options.token_as, tenant: options.tenant_header };
+        let auth = Auth::new(options.credentials, options.names, shown, Instant::now())?;
         let resolver = Resolver::default();
         let hung = Arc::clone(&resolver.hung);
         let mut builder = builder
@@ -206,7 +207,12 @@ struct Attempt {
 impl Attempt {
     async fn run(self, payload: Payload, timeout: Duration) -> Result<Reply, Failure> {
         let place = Place { url: &self.shown, host: self.url.host_str().unwrap_or_default(), https: self.https };
-        let (sheet, held) = self.sheet(payload);
+        let Payload::Http { path, content_type, content_encoding, body } = payload else {
+            let text = format!("{} is spoken to by HTTP, but its backend made frames for a connection", self.shown);
+            return Err(Failure { kind: FailureKind::Other, text });
+        };
+        let url = path.map_or_else(|| self.url.clone(), |path| elsewhere(&self.url, &path));
+        let (sheet, held) = self.sheet(url, content_type, content_encoding, body);
         let way = Arc::default();
         // A limit beyond what the clock can hold is no limit.
         let deadline = tokio::time::Instant::now()
@@ -269,15 +275,20 @@ impl Attempt {
     }
 
     fn request(&self, sheet: &Sheet) -> Request {
-        let mut request = Request::new(Method::POST, self.url.clone());
+        let mut request = Request::new(Method::POST, sheet.url.clone());
         request.headers_mut().clone_from(&sheet.headers);
         let upload = Upload { shared: Arc::clone(&sheet.shared), length: sheet.length, sent: 0 };
         *request.body_mut() = Some(reqwest::Body::wrap(upload));
         request
     }
 
-    fn sheet(&self, payload: Payload) -> (Sheet, Held) {
-        let Payload::Http { content_type, content_encoding, body } = payload;
+    fn sheet(
+        &self,
+        url: Url,
+        content_type: &'static str,
+        content_encoding: Option<&'static str>,
+        body: Vec<u8>,
+    ) -> (Sheet, Held) {
         let mut headers = self.headers.clone();
         headers.insert(CONTENT_TYPE, header(content_type));
         let (body, content_encoding) = match content_encoding {
@@ -292,7 +303,7 @@ impl Attempt {
         }
         let length = body.len();
         let shared = Arc::new(Shared { phase: AtomicU8::new(CONNECTING), body: Mutex::new(body) });
-        (Sheet { headers, length, shared: Arc::clone(&shared) }, Held(shared))
+        (Sheet { url, headers, length, shared: Arc::clone(&shared) }, Held(shared))
     }
 }
 
@@ -312,9 +323,20 @@ async fn stuck(shared: &Shared, way: &Way, patience: Duration) {
 
 /// What each request of an attempt is made from.
 struct Sheet {
+    url: Url,
     headers: HeaderMap,
     length: usize,
     shared: Arc<Shared>,
+}
+
+/// The same host, another path and query.
+fn elsewhere(url: &Url, path_and_query: &str) -> Url {
+    let (path, query) =
+        path_and_query.split_once('?').map_or((path_and_query, None), |(path, query)| (path, Some(query)));
+    let mut url = url.clone();
+    url.set_path(path);
+    url.set_query(query);
+    url
 }
 
 /// A backend's constant. One that is no header value is a mistake in that backend, which its store then tells us.

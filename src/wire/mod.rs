@@ -34,10 +34,11 @@ pub(crate) use failure::{Failure, FailureKind};
 pub(crate) use http::Client;
 pub(crate) use names::Names;
 
+use crate::backend::{Facts, TokenAs};
 use crate::config::Compression;
 
 /// What a [`Client`] is made from.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub(crate) struct Options {
     pub(crate) url: String,
     pub(crate) credentials: Credentials,
@@ -53,6 +54,28 @@ pub(crate) struct Options {
     pub(crate) compression: Compression,
     /// The backend says that its store takes gzip.
     pub(crate) takes_gzip: bool,
+    /// How the backend's store is shown a token, and the header of its tenants.
+    pub(crate) token_as: TokenAs,
+    pub(crate) tenant_header: &'static str,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        let facts = Facts::new("");
+        Self {
+            url: String::new(),
+            credentials: Credentials::default(),
+            names: Names::default(),
+            ca: None,
+            cert: None,
+            key: None,
+            allow_http: false,
+            compression: Compression::default(),
+            takes_gzip: facts.takes_gzip(),
+            token_as: facts.token_as(),
+            tenant_header: facts.tenant_header(),
+        }
+    }
 }
 
 impl fmt::Debug for Options {

@@ -140,6 +140,7 @@ pub(super) fn options(url: impl Into<String>) -> Options {
         allow_http: false,
         compression: Compression::None,
         takes_gzip: true,
+        ..Options::default()
     }
 }
 

@@ -250,13 +250,14 @@ fn sent(store: &Store, request: usize) -> Vec<usize> {
 fn n2_of_a_partial_answer_only_the_items_named_are_sent_again_or_rejected() {
     let no = |at| (at, "no".to_owned());
     for at in [0, 1, 50, 98, 99] {
-        let (store, report) = judged(100, Verdict::Items { retry: vec![at], rejected: vec![] });
+        let (store, report) = judged(100, Verdict::Items { fallback: vec![], retry: vec![at], rejected: vec![] });
         assert_eq!((store.request_count(), books(&report)), (2, (100, 0, 0)), "{report}");
         assert_eq!(sent(&store, 1), [at + 1]);
-        let (store, report) = judged(100, Verdict::Items { retry: vec![], rejected: vec![no(at)] });
+        let (store, report) = judged(100, Verdict::Items { fallback: vec![], retry: vec![], rejected: vec![no(at)] });
         assert_eq!((store.request_count(), books(&report)), (1, (99, 1, 0)), "{report}");
     }
-    let (store, report) = judged(10, Verdict::Items { retry: vec![7, 2, 2], rejected: vec![no(0), no(9)] });
+    let (store, report) =
+        judged(10, Verdict::Items { fallback: vec![], retry: vec![7, 2, 2], rejected: vec![no(0), no(9)] });
     assert_eq!((store.request_count(), books(&report)), (2, (8, 2, 0)), "{report}");
     assert_eq!(sent(&store, 1), [3, 8]);
 }
@@ -265,7 +266,7 @@ fn n2_of_a_partial_answer_only_the_items_named_are_sent_again_or_rejected() {
 fn n2_an_answer_about_items_that_were_never_sent_does_not_upset_the_books() {
     let no = |at| (at, "no".to_owned());
     let rejected = vec![no(3), no(3), no(10), no(usize::MAX)];
-    let (store, report) = judged(10, Verdict::Items { retry: vec![3, 10, usize::MAX, 4], rejected });
+    let (store, report) = judged(10, Verdict::Items { fallback: vec![], retry: vec![3, 10, usize::MAX, 4], rejected });
     assert_eq!((store.request_count(), books(&report)), (2, (9, 1, 0)), "{report}");
     assert_eq!(sent(&store, 1), [5]);
     let (_, report) = judged(10, Verdict::AckWithLoss { rejected: 99, reason: "no".into() });

@@ -19,7 +19,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use self::entry::{Attributes, Json, Protobuf, Wire};
 use self::labels::{Labels, Promoted, Stream};
-use super::{Backend, Batch, Delivery, Facts, Payload, RecordRef, Reply, Scheme, Verdict, json, proto};
+use super::{
+    Backend, Batch, Delivery, Facts, Foreign, Payload, RecordRef, Reply, Says, Scheme, Verdict, Written, json, proto,
+};
 use crate::frame::Raw;
 
 /// The most that a push may count, by line, metadata and labels. Loki forwards at most 4 MiB to one ingester
@@ -268,13 +270,19 @@ impl Wire for Protobuf {
 
 pub(super) const SCHEME: Scheme = Scheme {
     names: &["loki", "loki-json"],
-    url_variables: &["LOKI_URL", "LOKI_ADDR"],
-    user_variables: &["LOKI_USERNAME"],
-    password_variables: &["LOKI_PASSWORD"],
-    tenant_variables: &["LOKI_TENANT_ID", "LOKI_ORG_ID"],
-    build: |name, url, promoted| {
-        let encoding = if name == "loki-json" { Encoding::Json } else { Encoding::Protobuf };
-        let loki = Loki::new(url).encoding(encoding);
-        Ok(Box::new(promoted.iter().fold(loki, |loki, field| loki.promote(field))))
+    written: &[Written::Http],
+    default_url: None,
+    foreign: &[
+        Foreign::url("LOKI_URL"),
+        Foreign::url("LOKI_ADDR"),
+        Foreign::new("LOKI_USERNAME", Says::User),
+        Foreign::new("LOKI_PASSWORD", Says::Password),
+        Foreign::new("LOKI_TENANT_ID", Says::Tenant),
+        Foreign::new("LOKI_ORG_ID", Says::Tenant),
+    ],
+    build: |setup| {
+        let encoding = if setup.name == "loki-json" { Encoding::Json } else { Encoding::Protobuf };
+        let loki = Loki::new(setup.url).encoding(encoding);
+        Ok(Box::new(setup.promoted.iter().fold(loki, |loki, field| loki.promote(field))))
     },
 };

@@ -415,7 +415,7 @@ fn cost_is_what_loki_counts() {
 #[test]
 fn the_scheme_builds_either_encoding_and_promotes() {
     let build = |name| {
-        let backend = (SCHEME.build)(name, "http://h", &["user".to_owned()]).unwrap();
+        let backend = SCHEME.built(name, "http://h", &["user"], &[]);
         let frames = [frame(Severity::Info, "m", |w| put(w, "user", Value::Str("u")))];
         (backend.facts().takes_gzip(), body(&*backend, &frames))
     };

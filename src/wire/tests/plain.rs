@@ -207,7 +207,9 @@ fn a_changed_file_is_noticed_at_a_look_a_second() {
     let path = dir.file("token", "first");
     let credentials = Credentials { token: Some(Secret::file(&path)), ..Credentials::default() };
     let start = Instant::now();
-    let mut auth = super::super::auth::Auth::new(credentials, Default::default(), start).unwrap();
+    let shown =
+        super::super::auth::Shown { token: crate::backend::TokenAs::Authorization("Bearer"), tenant: "x-scope-orgid" };
+    let mut auth = super::super::auth::Auth::new(credentials, Default::default(), shown, start).unwrap();
     // Another length, so that the test does not hang on how fine the file system's clock is.
     dir.file("token", "the second");
     let at = |auth: &mut super::super::auth::Auth, ms| {

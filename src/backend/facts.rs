@@ -1,0 +1,171 @@
+//! What a backend declares about its store: the one source of the lane's limits, the doctor's words and the tables in
+//! the docs.
+
+use std::time::Duration;
+
+/// What a resend does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Delivery {
+    /// The store recognises a record that it has already.
+    EffectivelyOnce,
+    /// A record may be stored twice when an answer got lost.
+    AtLeastOnce,
+    /// The store does not say whether it took a record.
+    BestEffort,
+}
+
+/// How a token is shown to a store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum TokenAs {
+    /// `Authorization: WORD TOKEN`, with this word.
+    Authorization(&'static str),
+    /// In a header of its own, of this name in lower case, bare.
+    Header(&'static str),
+}
+
+/// What a backend declares about its store.
+#[derive(Clone, Debug)]
+pub struct Facts {
+    name: &'static str,
+    delivery: Delivery,
+    batch_bytes: usize,
+    batch_records: usize,
+    in_flight: usize,
+    gzip: bool,
+    oldest: Option<Duration>,
+    newest: Option<Duration>,
+    token: TokenAs,
+    tenant: &'static str,
+}
+
+impl Facts {
+    /// Facts of the backend `name`: at least once, batches of any size, no compression.
+    #[must_use]
+    pub const fn new(name: &'static str) -> Self {
+        Self {
+            name,
+            delivery: Delivery::AtLeastOnce,
+            batch_bytes: usize::MAX,
+            batch_records: usize::MAX,
+            in_flight: usize::MAX,
+            gzip: false,
+            oldest: None,
+            newest: None,
+            token: TokenAs::Authorization("Bearer"),
+            tenant: "x-scope-orgid",
+        }
+    }
+
+    /// What a resend does. Default: [`Delivery::AtLeastOnce`].
+    #[must_use]
+    pub const fn delivery(mut self, delivery: Delivery) -> Self {
+        self.delivery = delivery;
+        self
+    }
+
+    /// The most that one payload may cost, in the units of [`Backend::cost`]. Default: no limit.
+    #[must_use]
+    pub const fn batch_bytes(mut self, most: usize) -> Self {
+        self.batch_bytes = most;
+        self
+    }
+
+    /// The most records in one payload. Default: no limit.
+    #[must_use]
+    pub const fn batch_records(mut self, most: usize) -> Self {
+        self.batch_records = most;
+        self
+    }
+
+    /// The most requests under way at a time. Default: no limit but the user's.
+    ///
+    /// With 1 the order of arrival is that in which records were logged, which matters where the store keeps no time
+    /// that is fine enough to sort by.
+    #[must_use]
+    pub const fn in_flight(mut self, most: usize) -> Self {
+        self.in_flight = most;
+        self
+    }
+
+    /// How old a record may be that the store still keeps. Default: no limit is known.
+    ///
+    /// Older ones are not sent; they are dropped as [`TooOld`](crate::Reason::TooOld), and told.
+    #[must_use]
+    pub const fn oldest(mut self, age: Duration) -> Self {
+        self.oldest = Some(age);
+        self
+    }
+
+    /// How far ahead of the store's clock a record may be. Default: no limit is known.
+    ///
+    /// It is shown by the doctor, which compares the clocks; records are sent all the same, as it is this machine's
+    /// clock that is wrong then.
+    #[must_use]
+    pub const fn newest(mut self, ahead: Duration) -> Self {
+        self.newest = Some(ahead);
+        self
+    }
+
+    /// How a token is shown to the store. Default: `Authorization: Bearer TOKEN`.
+    #[must_use]
+    pub const fn token(mut self, token: TokenAs) -> Self {
+        self.token = token;
+        self
+    }
+
+    /// The header, in lower case, by which the store knows the tenant. Default: `x-scope-orgid`.
+    #[must_use]
+    pub const fn tenant(mut self, header: &'static str) -> Self {
+        self.tenant = header;
+        self
+    }
+
+    /// The payload may be compressed with gzip where the user asks for it. Default: no.
+    #[must_use]
+    pub const fn gzip(mut self) -> Self {
+        self.gzip = true;
+        self
+    }
+
+    /// The backend's name.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// What a resend does.
+    #[must_use]
+    pub const fn delivers(&self) -> Delivery {
+        self.delivery
+    }
+
+    pub(crate) const fn most_bytes(&self) -> usize {
+        self.batch_bytes
+    }
+
+    pub(crate) const fn most_records(&self) -> usize {
+        self.batch_records
+    }
+
+    pub(crate) const fn most_in_flight(&self) -> usize {
+        self.in_flight
+    }
+
+    pub(crate) const fn oldest_age(&self) -> Option<Duration> {
+        self.oldest
+    }
+
+    pub(crate) const fn token_as(&self) -> TokenAs {
+        self.token
+    }
+
+    pub(crate) const fn tenant_header(&self) -> &'static str {
+        self.tenant
+    }
+
+    pub(crate) const fn takes_gzip(&self) -> bool {
+        self.gzip
+    }
+}

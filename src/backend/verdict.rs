@@ -1,0 +1,111 @@
+//! What came back, and what it means for the batch.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use super::Payload;
+
+/// What came back: the status, what the store asked for, and at most 64 KiB of the body.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Reply {
+    /// The HTTP status.
+    pub status: u16,
+    /// The wait that the store asked for, from 0 to 60 seconds.
+    pub retry_after: Option<Duration>,
+    /// The beginning of the body, at most 64 KiB.
+    pub body: Vec<u8>,
+}
+
+impl Reply {
+    /// A reply, for tests of a backend.
+    #[must_use]
+    pub fn new(status: u16, body: impl Into<Vec<u8>>) -> Self {
+        Self { status, retry_after: None, body: body.into() }
+    }
+
+    /// The body as text, with a replacement character where it is none.
+    #[must_use]
+    pub fn text(&self) -> Cow<'_, str> {
+        String::from_utf8_lossy(&self.body)
+    }
+}
+
+/// What a reply means for the batch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Verdict {
+    /// All of it is stored.
+    Ack,
+    /// Done, but the store kept only part of it, and does not say which.
+    AckWithLoss {
+        /// How many records it refused.
+        rejected: usize,
+        /// Why.
+        reason: String,
+    },
+    /// The same again later: after `after` where the store asked for that.
+    Retry {
+        /// The wait that the store asked for; at most a minute is kept.
+        after: Option<Duration>,
+    },
+    /// Each record for itself, by its place in the batch; all that are not named are stored.
+    Items {
+        /// Again later.
+        retry: Vec<usize>,
+        /// Refused for good, and why.
+        rejected: Vec<(usize, String)>,
+        /// Refused as they are, and why; again at once in [`Mode::Fallback`](super::Mode::Fallback). A record that is
+        /// named here once more is rejected.
+        fallback: Vec<(usize, String)>,
+    },
+    /// Not settled yet: the store answers later, to this request, whose reply is judged like the first one.
+    ///
+    /// It is asked after a quarter of a second, then at growing intervals of at most ten; after five minutes without
+    /// another verdict the batch is sent again. Such batches do not count as requests in flight.
+    Ask(Payload),
+    /// The records before this one are stored; it and the rest are to be sent again.
+    ResumeAfter(usize),
+    /// Too large: in halves. A single record for which this is the answer is rejected.
+    Split,
+    /// Something in it is refused: halved until the record at fault is found, which is then rejected.
+    Reject(String),
+    /// The credential is not valid (any more): read it again.
+    Refresh,
+    /// The configuration is wrong: all is kept, the store is asked rarely, and the user is told.
+    Hold(String),
+}
+
+impl Verdict {
+    /// What the status alone says.
+    ///
+    /// | status | verdict |
+    /// |---|---|
+    /// | 2xx | [`Ack`](Self::Ack) |
+    /// | 408, 425, 429, 5xx | [`Retry`](Self::Retry) |
+    /// | 413 | [`Split`](Self::Split) |
+    /// | 401 | [`Refresh`](Self::Refresh) |
+    /// | 403, 404, 405, 407, 415, 3xx, 1xx | [`Hold`](Self::Hold) |
+    /// | other 4xx | [`Reject`](Self::Reject) |
+    #[must_use]
+    pub fn of_status(reply: &Reply) -> Self {
+        let said = || {
+            let text = reply.text();
+            let text: String = text.trim().chars().take(300).collect();
+            if text.is_empty() {
+                format!("status {}", reply.status)
+            } else {
+                format!("status {}: {text}", reply.status)
+            }
+        };
+        match reply.status {
+            200..=299 => Self::Ack,
+            408 | 425 | 429 | 500..=599 => Self::Retry { after: reply.retry_after },
+            413 => Self::Split,
+            401 => Self::Refresh,
+            403 | 404 | 405 | 407 | 415 => Self::Hold(said()),
+            400..=499 => Self::Reject(said()),
+            _ => Self::Hold(said()),
+        }
+    }
+}
