@@ -59,6 +59,10 @@ impl Plain {
         self
     }
 
+    pub(crate) fn facts(self, facts: Facts) -> Self {
+        Self { facts, ..self }
+    }
+
     /// At most so many records in a request.
     pub(crate) fn batches_of(mut self, records: usize) -> Self {
         self.facts = self.facts.batch_records(records);

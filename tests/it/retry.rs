@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use logchute::backend::{Reply, Verdict};
+use logchute::backend::{Mode, Reply, Verdict};
 use logchute::testing::{Answer, Store};
 use logchute::{Destination, DestinationState, Reason};
 
@@ -371,4 +371,94 @@ fn n8_waits_beyond_what_the_clock_can_hold_do_no_harm() {
         assert_eq!((books(&report), logs.health().restarts), ((10, 0, 0), 0), "{report}");
         exactly_once(&store, 1, 10);
     }
+}
+
+/// Delivered, of those with all fields in one, and rejected.
+fn with_fallback(report: &logchute::Report) -> (u64, u64, u64) {
+    let to = &report.ledger().destinations[0];
+    assert!(report.ledger().balances(), "{report}");
+    (to.delivered, to.fallback, to.rejected)
+}
+
+/// A backend that notes the mode of each request with the number of its records, and reads answers as `judge` says.
+fn moded(
+    store: &Store,
+    judge: impl Fn(&Reply) -> Verdict + Send + 'static,
+) -> (Destination, Arc<std::sync::Mutex<Vec<(Mode, usize)>>>) {
+    let modes = Arc::<std::sync::Mutex<Vec<_>>>::default();
+    let seen = Arc::clone(&modes);
+    let plain = Plain::to(store).on_encode(move |batch| seen.lock().unwrap().push((batch.mode(), batch.len())));
+    (plain.on_judge(judge).quick(), modes)
+}
+
+#[test]
+fn records_whose_fields_are_refused_go_again_in_fallback_mode_and_are_counted() {
+    let no = |at| (at, "mapping".to_owned());
+    let store = Store::new();
+    let first = AtomicBool::new(true);
+    let (to_store, modes) = moded(&store, move |reply| match first.swap(false, Ordering::SeqCst) {
+        true => Verdict::Items { retry: vec![1, 3], rejected: vec![no(0), no(3)], fallback: vec![no(2), no(0), no(9)] },
+        false => Verdict::of_status(reply),
+    });
+    let logs = to(to_store).0.start().unwrap();
+    emit(&logs, 8);
+    let report = settle(&logs);
+    assert_eq!(with_fallback(&report), (6, 1, 2), "{report}");
+    assert_eq!(*modes.lock().unwrap(), [(Mode::Plain, 8), (Mode::Fallback, 1), (Mode::Plain, 1)]);
+    assert_eq!((sent(&store, 1), sent(&store, 2)), (vec![3], vec![2]));
+}
+
+#[test]
+fn a_record_that_is_refused_in_fallback_mode_as_well_is_rejected() {
+    let store = Store::new();
+    let (to_store, modes) = moded(&store, |_| Verdict::Items {
+        retry: Vec::new(),
+        rejected: Vec::new(),
+        fallback: vec![(0, "mapping".to_owned())],
+    });
+    let logs = to(to_store).0.start().unwrap();
+    emit(&logs, 3);
+    let report = settle(&logs);
+    assert_eq!(with_fallback(&report), (2, 0, 1), "{report}");
+    assert_eq!(*modes.lock().unwrap(), [(Mode::Plain, 3), (Mode::Fallback, 1)]);
+}
+
+#[test]
+fn halves_of_a_request_in_fallback_mode_stay_in_it() {
+    let store = Store::new();
+    let answers = AtomicUsize::new(0);
+    let (to_store, modes) = moded(&store, move |_| match answers.fetch_add(1, Ordering::SeqCst) {
+        0 => Verdict::Items {
+            retry: Vec::new(),
+            rejected: Vec::new(),
+            fallback: (0..4).map(|at| (at, "mapping".to_owned())).collect(),
+        },
+        1 => Verdict::Split,
+        _ => Verdict::Ack,
+    });
+    let logs = to(to_store).0.start().unwrap();
+    emit(&logs, 4);
+    let report = settle(&logs);
+    assert_eq!(with_fallback(&report), (4, 4, 0), "{report}");
+    let fallback = Mode::Fallback;
+    assert_eq!(*modes.lock().unwrap(), [(Mode::Plain, 4), (fallback, 4), (fallback, 2), (fallback, 2)]);
+}
+
+#[test]
+fn records_beyond_the_age_that_the_store_keeps_are_dropped_and_told() {
+    let store = Store::new();
+    let facts = |age| logchute::backend::Facts::new("plain").oldest(age);
+    // As old as that is every record.
+    let (builder, said) = to(Plain::to(&store).facts(facts(Duration::ZERO)).quick());
+    let logs = builder.start().unwrap();
+    emit(&logs, 5);
+    let report = settle(&logs);
+    assert_eq!((dropped(&report, Reason::TooOld), store.request_count()), (5, 0), "{report}");
+    close(&logs);
+    assert!(said.lines().iter().any(|line| line.contains("too old")), "{:?}", said.lines());
+
+    let logs = to(Plain::to(&store).facts(facts(Duration::from_secs(3600))).quick()).0.start().unwrap();
+    emit(&logs, 5);
+    let report = settle(&logs);
+    assert_eq!(books(&report), (5, 0, 0), "{report}");
 }
