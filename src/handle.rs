@@ -241,12 +241,12 @@ pub(crate) fn start(settings: Settings) -> Result<Guard, Error> {
     let incarnation = Numbers::random_incarnation();
     let mut lanes = Vec::new();
     let mut lane_filters = Vec::new();
-    for destination in settings.destinations {
+    for (destination, lane) in settings.destinations.into_iter().zip(settings.lanes) {
         lane_filters.push(destination.targets);
         let facts = destination.backend.facts();
         let client = Client::new(wire::Options {
             url: destination.backend.url().to_owned(),
-            compression: settings.compression,
+            compression: lane.compression,
             takes_gzip: facts.takes_gzip(),
             token_as: facts.token_as(),
             tenant_header: facts.tenant_header(),
@@ -260,7 +260,7 @@ pub(crate) fn start(settings: Settings) -> Result<Guard, Error> {
             schedule: destination.schedule,
             resource: Arc::clone(&resource),
             incarnation,
-            settings: settings.lanes,
+            settings: lane,
             voice: Arc::clone(&voice),
         }));
     }

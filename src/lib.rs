@@ -32,6 +32,31 @@
 //! power) loses what it still owes, and an outage that outlasts the backlog costs the oldest records. Stores without
 //! ids may store a record twice when an answer got lost ([`backend::Delivery`]).
 //!
+//! # Several destinations
+//!
+//! Each has a filter, credentials, batches, a backlog, retries and a pace of its own, so that one that is away holds no
+//! other up. By environment: `LOGCHUTE_LANES=ops,audit`, then `LOGCHUTE_OPS_URL`, `LOGCHUTE_AUDIT_URL`,
+//! `LOGCHUTE_AUDIT_TOKEN`, `LOGCHUTE_AUDIT_FILTER` and so on. In code:
+//!
+//! ```
+//! use logchute::{Builder, Destination, Record, Severity, testing::Store};
+//!
+//! let (ops, audit) = (Store::new(), Store::new());
+//! let logs = Builder::new()
+//!     .send_to(Destination::new(ops.backend()).name("ops"))
+//!     .send_to(Destination::new(audit.backend()).name("audit").filter("off,shop::audit=info"))
+//!     .start()?;
+//! logs.emit(Record::new(Severity::Info, "order placed").target("shop"));
+//! logs.emit(Record::new(Severity::Info, "price changed").target("shop::audit"));
+//! assert!(logs.shutdown(std::time::Duration::from_secs(5)).settled());
+//! assert_eq!(ops.messages(), ["order placed", "price changed"]);
+//! assert_eq!(audit.messages(), ["price changed"]);
+//! # Ok::<(), logchute::Error>(())
+//! ```
+//!
+//! What holds for all of them is said to the [`Builder`] or by `LOGCHUTE_LINGER`, and for one of them to its
+//! [`Destination`] or by `LOGCHUTE_AUDIT_LINGER`. A credential is never inherited, and the same one for two hosts is refused.
+//!
 //! # The path of a record
 //!
 //! ```text

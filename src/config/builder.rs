@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::check::{Given, check_key};
+use super::chosen::{Chosen, GIB, HOUR, KIB, MIB, MS};
 use super::destination::name_all;
 use super::env::{self, Env};
 use super::settings::{BacklogOverflow, Compression, Hook, LaneSettings, Overflow, Settings};
@@ -14,14 +15,7 @@ use crate::error::Error;
 use crate::handle::Guard;
 use crate::resource::{Resource, Surroundings};
 use crate::tee::TeeTo;
-
-const KIB: usize = 1 << 10;
-const MIB: usize = 1 << 20;
-const GIB: usize = 1 << 30;
-const MS: Duration = Duration::from_millis(1);
-const MINUTE: Duration = Duration::from_secs(60);
-const HOUR: Duration = Duration::from_secs(60 * 60);
-const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+use crate::wire::refuse_shared;
 
 /// Says where records go and how, and starts the pipeline. It installs nothing: that is
 /// `install`, or `layer()` in a registry of your own.
@@ -50,15 +44,9 @@ pub struct Builder {
     pub(super) tee_filter: Option<TeeFilter>,
     pub(super) queue_bytes: Given<usize>,
     pub(super) overflow: Given<Overflow>,
-    pub(super) backlog_bytes: Given<usize>,
-    pub(super) backlog_overflow: BacklogOverflow,
-    pub(super) batch_bytes: Given<usize>,
-    pub(super) in_flight: Given<usize>,
-    pub(super) linger: Given<Duration>,
-    pub(super) timeout: Given<Duration>,
-    pub(super) retry_for: Given<Duration>,
+    /// What destinations get that say nothing else.
+    pub(super) chosen: Chosen,
     pub(super) shutdown: Given<Duration>,
-    pub(super) compression: Compression,
     pub(super) hook: Option<Hook>,
     pub(super) remarks: Vec<String>,
 }
@@ -89,15 +77,8 @@ impl Builder {
             tee_filter: None,
             queue_bytes: Given::by("queue_bytes", 8 * MIB),
             overflow: Given::by("overflow", Overflow::DropNewest),
-            backlog_bytes: Given::by("backlog_bytes", 16 * MIB),
-            backlog_overflow: BacklogOverflow::DropOldest,
-            batch_bytes: Given::by("batch_bytes", MIB),
-            in_flight: Given::by("in_flight", 4),
-            linger: Given::by("linger", 200 * MS),
-            timeout: Given::by("timeout", Duration::from_secs(10)),
-            retry_for: Given::by("retry_for", DAY),
+            chosen: Chosen::default(),
             shutdown: Given::by("shutdown_limit", Duration::from_secs(5)),
-            compression: Compression::None,
             hook: None,
             remarks: Vec::new(),
         }
@@ -125,7 +106,10 @@ impl Builder {
 
     /// Adds a store to send to: a backend, or a [`Destination`] that says more. Default: none.
     ///
-    /// Each has its own filter, backlog and retries, so that one that is away holds no other up.
+    /// Each has its own filter, backlog and retries, so that one that is away holds no other up. What is said here
+    /// about batches, backlog, requests and patience holds for each that does not say otherwise itself
+    /// ([`Destination::linger`] and its neighbours). A credential belongs to one host: the same token, password or
+    /// secret header for destinations at two hosts is refused at start.
     pub fn send_to(mut self, to: impl Into<Destination>) -> Self {
         self.destinations.push(to.into());
         self
@@ -199,13 +183,13 @@ impl Builder {
     ///
     /// When it is full, [`backlog_overflow`](Self::backlog_overflow) says who is dropped.
     pub fn backlog_bytes(mut self, bytes: usize) -> Self {
-        self.backlog_bytes = Given::by("backlog_bytes", bytes);
+        self.chosen.backlog_bytes = Some(Given::by("backlog_bytes", bytes));
         self
     }
 
     /// Who is dropped, and counted, when a destination owes more than its backlog holds. Default: the oldest.
     pub fn backlog_overflow(mut self, overflow: BacklogOverflow) -> Self {
-        self.backlog_overflow = overflow;
+        self.chosen.backlog_overflow = Some(overflow);
         self
     }
 
@@ -213,7 +197,7 @@ impl Builder {
     ///
     /// A store whose own limit is lower gets smaller ones.
     pub fn batch_bytes(mut self, bytes: usize) -> Self {
-        self.batch_bytes = Given::by("batch_bytes", bytes);
+        self.chosen.batch_bytes = Some(Given::by("batch_bytes", bytes));
         self
     }
 
@@ -221,7 +205,7 @@ impl Builder {
     ///
     /// With 1, records arrive in order; otherwise they are in order once sorted by time and id.
     pub fn in_flight(mut self, requests: usize) -> Self {
-        self.in_flight = Given::by("in_flight", requests);
+        self.chosen.in_flight = Some(Given::by("in_flight", requests));
         self
     }
 
@@ -229,7 +213,7 @@ impl Builder {
     ///
     /// Longer means fewer, larger requests, and more to lose when the process is killed.
     pub fn linger(mut self, linger: Duration) -> Self {
-        self.linger = Given::by("linger", linger);
+        self.chosen.linger = Some(Given::by("linger", linger));
         self
     }
 
@@ -237,7 +221,7 @@ impl Builder {
     ///
     /// An attempt that takes longer is given up and made again.
     pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.timeout = Given::by("timeout", timeout);
+        self.chosen.timeout = Some(Given::by("timeout", timeout));
         self
     }
 
@@ -245,7 +229,7 @@ impl Builder {
     ///
     /// After that it is dropped as expired; with zero, after its first attempt that fails.
     pub fn retry_for(mut self, limit: Duration) -> Self {
-        self.retry_for = Given::by("retry_for", limit);
+        self.chosen.retry_for = Some(Given::by("retry_for", limit));
         self
     }
 
@@ -259,7 +243,7 @@ impl Builder {
 
     /// Compression of requests, where the store takes it. Default: none.
     pub fn compression(mut self, compression: Compression) -> Self {
-        self.compression = compression;
+        self.chosen.compression = Some(compression);
         self
     }
 
@@ -299,9 +283,10 @@ impl Builder {
 
     pub(super) fn settings_in(mut self, env: &Env, root: &Path, executable: Option<&Path>) -> Result<Settings, Error> {
         self.check()?;
+        let lanes = self.destinations.iter().map(|to| self.lane_of(to)).collect::<Result<Vec<_>, _>>()?;
         let mut remarks = std::mem::take(&mut self.remarks);
         let mut parse = |given: &Given<String>| {
-            let (targets, odd) = filter::parse(given.by, &given.value)?;
+            let (targets, odd) = filter::parse(given.by.clone(), &given.value)?;
             remarks.extend(odd);
             Ok::<_, Error>(targets)
         };
@@ -316,6 +301,7 @@ impl Builder {
             remarks.extend(destination.check()?);
         }
         name_all(&mut self.destinations)?;
+        refuse_shared(self.destinations.iter().map(Destination::holder))?;
         if self.destinations.is_empty() && self.tee.is_none() {
             remarks.push("there is neither a destination nor a tee: records are counted, and go nowhere".into());
         }
@@ -329,6 +315,7 @@ impl Builder {
         }
         Ok(Settings {
             destinations: self.destinations,
+            lanes,
             resource,
             filter,
             spans,
@@ -336,49 +323,40 @@ impl Builder {
             tee_filter,
             queue_bytes: self.queue_bytes.value,
             overflow: self.overflow.value,
-            lanes: LaneSettings {
-                backlog_bytes: self.backlog_bytes.value,
-                backlog_overflow: self.backlog_overflow,
-                batch_bytes: self.batch_bytes.value,
-                in_flight: self.in_flight.value,
-                linger: self.linger.value,
-                timeout: self.timeout.value,
-                retry_for: self.retry_for.value,
-            },
             shutdown: self.shutdown.value,
-            compression: self.compression,
             hook: self.hook,
             remarks,
         })
     }
 
+    /// What holds for that destination: what it says itself, else what is said here, else what its world's own
+    /// variables say.
+    fn lane_of(&self, destination: &Destination) -> Result<LaneSettings, Error> {
+        destination.chosen.or(&self.chosen).or(&destination.foreign).settings()
+    }
+
     /// Refuses what is out of range.
     pub(super) fn check(&self) -> Result<(), Error> {
         self.queue_bytes.bytes_in(64 * KIB..=GIB)?;
-        let batch = self.batch_bytes.bytes_in(KIB..=64 * MIB)?;
-        // On 32 bits the largest number is the limit.
-        let backlog = self.backlog_bytes.bytes_in(64 * KIB..=GIB.saturating_mul(64))?;
-        if backlog < batch {
-            // A batch that fails could not be kept for its next attempt.
-            let must = format!("at least as large as a batch ({})", super::units::show_bytes(batch));
-            return Err(Error::setting(self.backlog_bytes.by, super::units::show_bytes(backlog), must));
+        self.chosen.check()?;
+        for destination in &self.destinations {
+            self.lane_of(destination)?;
         }
-        self.in_flight.count_in(1..=64)?;
-        self.linger.time_in(Duration::ZERO..=5 * MINUTE)?;
-        self.timeout.time_in(MS..=HOUR)?;
-        self.retry_for.time_in(Duration::ZERO..=365 * DAY)?;
+        if self.destinations.is_empty() {
+            self.chosen.settings()?;
+        }
         self.shutdown.time_in(Duration::ZERO..=HOUR)?;
         if let Overflow::Block(limit) = self.overflow.value {
-            Given::by(self.overflow.by, limit).time_in(MS..=HOUR)?;
+            Given::by(self.overflow.by.clone(), limit).time_in(MS..=HOUR)?;
         }
         let is_no_name = |name: &str| name.trim().is_empty() || name.contains(char::is_control);
         if let Some(service) = self.service.as_ref().filter(|service| is_no_name(&service.value)) {
-            return Err(Error::setting(service.by, &service.value, "a name without control characters"));
+            return Err(Error::setting(service.by.clone(), &service.value, "a name without control characters"));
         }
         for Given { value: (key, value), by } in &self.labels {
             check_key(by, key)?;
             if value.contains(char::is_control) {
-                return Err(Error::setting(*by, format!("{key}={value}"), "free of control characters"));
+                return Err(Error::setting(by.clone(), format!("{key}={value}"), "free of control characters"));
             }
         }
         Ok(())

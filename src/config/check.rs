@@ -1,5 +1,6 @@
 //! Values with the name under which they were given, and the ranges that they must be in.
 
+use std::borrow::Cow;
 use std::fmt::Debug;
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -11,24 +12,25 @@ use crate::error::Error;
 #[derive(Clone, Debug)]
 pub(super) struct Given<T> {
     pub(super) value: T,
-    pub(super) by: &'static str,
+    pub(super) by: Cow<'static, str>,
 }
 
 /// Refuses what is no key of a label.
-pub(super) fn check_key(by: &'static str, key: &str) -> Result<(), Error> {
+pub(super) fn check_key(by: &str, key: &str) -> Result<(), Error> {
+    let by = || by.to_owned();
     let is_part = |char: char| char.is_alphanumeric() || "_.-/".contains(char);
     if key.is_empty() || !key.chars().all(is_part) {
-        return Err(Error::setting(by, key, "a key of letters, digits, '_', '.', '-' and '/'"));
+        return Err(Error::setting(by(), key, "a key of letters, digits, '_', '.', '-' and '/'"));
     }
     if ["service_name", "service.name", "level"].contains(&key) {
-        return Err(Error::setting(by, key, "another key: service and level of a record are labels already"));
+        return Err(Error::setting(by(), key, "another key: service and level of a record are labels already"));
     }
     Ok(())
 }
 
 impl<T> Given<T> {
-    pub(super) const fn by(by: &'static str, value: T) -> Self {
-        Self { value, by }
+    pub(super) fn by(by: impl Into<Cow<'static, str>>, value: T) -> Self {
+        Self { value, by: by.into() }
     }
 }
 
@@ -54,6 +56,6 @@ impl<T: PartialOrd + Copy + Debug> Given<T> {
             return Ok(self.value);
         }
         let must = format!("from {} to {}", show(range.start()), show(range.end()));
-        Err(Error::setting(self.by, show(&self.value), must))
+        Err(Error::setting(self.by.clone(), show(&self.value), must))
     }
 }

@@ -2,19 +2,24 @@
 
 use std::fmt;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use tracing_subscriber::filter::Targets;
 
+use super::check::Given;
+use super::chosen::Chosen;
+use super::settings::{BacklogOverflow, Compression};
 use crate::backend::Backend;
 use crate::error::Error;
 use crate::lane::Schedule;
 use crate::voice::mask_url;
-use crate::wire::{Options, Secret};
+use crate::wire::{Holder, Options, Secret};
 
 /// Longest name of a destination: it stands in the ledger and in every diagnostic.
 const NAME_MAX: usize = 64;
 
-/// One store to send to. A backend alone is one already; this adds name, filter, credentials and retry.
+/// One store to send to. A backend alone is one already; this adds name, filter, credentials, and what is
+/// to hold for it alone.
 ///
 /// # Examples
 ///
@@ -35,12 +40,15 @@ pub struct Destination {
     pub(crate) backend: Box<dyn Backend>,
     /// Empty until the settings are checked, where the user gave none.
     pub(crate) name: String,
-    pub(crate) filter: Option<String>,
+    pub(super) filter: Option<Given<String>>,
     /// What `filter` means; there once the settings are checked.
     pub(crate) targets: Option<Targets>,
     /// Credentials and files; the URL is the backend's, and the rest is added when the pipeline starts.
     pub(crate) reach: Options,
     pub(crate) schedule: Option<Box<dyn Schedule>>,
+    pub(super) chosen: Chosen,
+    /// What variables of its store's own world say, which give way to what anyone says to us.
+    pub(super) foreign: Chosen,
 }
 
 impl Destination {
@@ -50,7 +58,16 @@ impl Destination {
     }
 
     pub(crate) fn boxed(backend: Box<dyn Backend>) -> Self {
-        Self { backend, name: String::new(), filter: None, targets: None, reach: Options::default(), schedule: None }
+        Self {
+            backend,
+            name: String::new(),
+            filter: None,
+            targets: None,
+            reach: Options::default(),
+            schedule: None,
+            chosen: Chosen::default(),
+            foreign: Chosen::default(),
+        }
     }
 
     /// What the ledger and diagnostics call it. Default: the name of its backend, then `loki2` and so on.
@@ -67,7 +84,7 @@ impl Destination {
     ///
     /// What it holds back is counted as filtered.
     pub fn filter(mut self, directives: impl Into<String>) -> Self {
-        self.filter = Some(directives.into());
+        self.filter = Some(Given::by("filter", directives.into()));
         self
     }
 
@@ -142,11 +159,102 @@ impl Destination {
 
     /// The waits between attempts. Default: 0.5 to 60 seconds, growing, with full jitter.
     ///
-    /// A wait that the store asks for goes before it; [`Builder::retry_for`](crate::Builder::retry_for) limits
-    /// all of them together.
+    /// A wait that the store asks for goes before it; [`retry_for`](Self::retry_for) limits all of them together.
     pub fn retry(mut self, schedule: impl Schedule + 'static) -> Self {
         self.schedule = Some(Box::new(schedule));
         self
+    }
+
+    /// Memory for what this store has not taken yet, 64 KiB to 64 GiB and not less than a batch. Default: what
+    /// [`Builder::backlog_bytes`](crate::Builder::backlog_bytes) says.
+    ///
+    /// When it is full, [`backlog_overflow`](Self::backlog_overflow) says who is dropped.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use logchute::{BacklogOverflow, Builder, Destination, backend::Ndjson};
+    ///
+    /// let audit = Destination::new(Ndjson::new("http://localhost:9428"))
+    ///     .backlog_bytes(256 << 20)
+    ///     .backlog_overflow(BacklogOverflow::DropNewest)
+    ///     .retry_for(Duration::from_secs(7 * 24 * 3600));
+    /// # let _ = &audit;
+    ///
+    /// let small = Destination::new(Ndjson::new("http://localhost:9428")).backlog_bytes(1);
+    /// let refused = Builder::new().send_to(small).start().unwrap_err();
+    /// assert_eq!(refused.to_string(), "backlog_bytes is \"1\", but must be from 64KiB to 64GiB");
+    /// ```
+    pub fn backlog_bytes(mut self, bytes: usize) -> Self {
+        self.chosen.backlog_bytes = Some(Given::by("backlog_bytes", bytes));
+        self
+    }
+
+    /// Who is dropped, and counted, when more is owed than the backlog holds. Default: what
+    /// [`Builder::backlog_overflow`](crate::Builder::backlog_overflow) says.
+    pub fn backlog_overflow(mut self, overflow: BacklogOverflow) -> Self {
+        self.chosen.backlog_overflow = Some(overflow);
+        self
+    }
+
+    /// The largest request, before compression: 1 KiB to 64 MiB. Default: what
+    /// [`Builder::batch_bytes`](crate::Builder::batch_bytes) says.
+    ///
+    /// A store whose own limit is lower gets smaller ones.
+    pub fn batch_bytes(mut self, bytes: usize) -> Self {
+        self.chosen.batch_bytes = Some(Given::by("batch_bytes", bytes));
+        self
+    }
+
+    /// Requests under way at a time, 1 to 64. Default: what [`Builder::in_flight`](crate::Builder::in_flight) says.
+    ///
+    /// With 1, records arrive in order.
+    pub fn in_flight(mut self, requests: usize) -> Self {
+        self.chosen.in_flight = Some(Given::by("in_flight", requests));
+        self
+    }
+
+    /// How long a record may wait for its batch to fill, at most 5 minutes. Default: what
+    /// [`Builder::linger`](crate::Builder::linger) says.
+    pub fn linger(mut self, linger: Duration) -> Self {
+        self.chosen.linger = Some(Given::by("linger", linger));
+        self
+    }
+
+    /// Limit of one attempt from the connection to the end of the reply: 1 millisecond to 1 hour. Default: what
+    /// [`Builder::timeout`](crate::Builder::timeout) says.
+    ///
+    /// An attempt that takes longer is given up and made again.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.chosen.timeout = Some(Given::by("timeout", timeout));
+        self
+    }
+
+    /// How long a batch is tried again, at most 365 days. Default: what
+    /// [`Builder::retry_for`](crate::Builder::retry_for) says.
+    ///
+    /// After that it is dropped as expired; with zero, after its first attempt that fails.
+    pub fn retry_for(mut self, limit: Duration) -> Self {
+        self.chosen.retry_for = Some(Given::by("retry_for", limit));
+        self
+    }
+
+    /// Compression of requests, where the store takes it. Default: what
+    /// [`Builder::compression`](crate::Builder::compression) says.
+    pub fn compression(mut self, compression: Compression) -> Self {
+        self.chosen.compression = Some(compression);
+        self
+    }
+
+    /// What it holds that is for one host alone; its name is there once all have one.
+    pub(super) fn holder(&self) -> Holder<'_> {
+        Holder {
+            destination: &self.name,
+            url: self.backend.url(),
+            names: &self.reach.names,
+            credentials: &self.reach.credentials,
+        }
     }
 
     /// Checks what can be checked without a client, and returns remarks.
@@ -161,8 +269,8 @@ impl Destination {
             (None, Some(key)) => return Err(Error::setting("key", key.display(), "set together with cert")),
             _ => {}
         }
-        let Some(directives) = &self.filter else { return Ok(Vec::new()) };
-        let (targets, remarks) = super::filter::parse("filter", directives)?;
+        let Some(Given { value, by }) = &self.filter else { return Ok(Vec::new()) };
+        let (targets, remarks) = super::filter::parse(by.clone(), value)?;
         self.targets = Some(targets);
         Ok(remarks)
     }
@@ -199,13 +307,14 @@ impl fmt::Debug for Destination {
             .field("backend", &self.backend.facts().name())
             .field("url", &mask_url(self.backend.url()))
             .field("name", &self.name)
-            .field("filter", &self.filter)
+            .field("filter", &self.filter.as_ref().map(|filter| &filter.value))
             .field("credentials", &self.reach.credentials)
             .field("ca", &self.reach.ca)
             .field("cert", &self.reach.cert)
             .field("key", &self.reach.key)
             .field("allow_http", &self.reach.allow_http)
             .field("own_schedule", &self.schedule.is_some())
+            .field("chosen", &self.chosen)
             .finish_non_exhaustive()
     }
 }

@@ -12,7 +12,7 @@ static FIRST: Mutex<Weak<Core>> = Mutex::new(Weak::new());
 
 /// Everything from the environment: starts a pipeline, and makes it the global `tracing` subscriber and `log` logger.
 ///
-/// Without `LOGCHUTE_URL` records go to the tee alone: as text to stderr, or as `LOGCHUTE_TEE` says. A second
+/// Without `LOGCHUTE_URL` or `LOGCHUTE_LANES` records go to the tee alone: as text to stderr, or as `LOGCHUTE_TEE` says. A second
 /// call returns the pipeline of the first. The settings are listed in the README.
 ///
 /// # Errors

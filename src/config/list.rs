@@ -16,6 +16,18 @@ pub(super) struct Setting {
     pub(super) twin: bool,
     /// The value is never shown.
     pub(super) secret: bool,
+    pub(super) lanes: Lanes,
+}
+
+/// What `LOGCHUTE_LANES` makes of a setting.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Lanes {
+    /// It holds for the whole process.
+    No,
+    /// A lane that does not say it itself has what the variable without the lane's name says.
+    Inherited,
+    /// Each lane says it itself; beside `LOGCHUTE_LANES` the variable without a lane's name is an error.
+    Own,
 }
 
 const fn plain(
@@ -25,11 +37,21 @@ const fn plain(
     default: &'static str,
     meaning: &'static str,
 ) -> Setting {
-    Setting { name, method, meaning, form, default, twin: false, secret: false }
+    Setting { name, method, meaning, form, default, twin: false, secret: false, lanes: Lanes::No }
+}
+
+/// For each destination, or for all of them at once.
+const fn each(setting: Setting) -> Setting {
+    Setting { lanes: Lanes::Inherited, ..setting }
+}
+
+/// For one destination.
+const fn own(setting: Setting) -> Setting {
+    Setting { lanes: Lanes::Own, ..setting }
 }
 
 const fn twin(name: &'static str, method: &'static str, form: &'static str, meaning: &'static str) -> Setting {
-    Setting { name, method, meaning, form, default: "", twin: true, secret: false }
+    Setting { twin: true, ..own(plain(name, method, form, "", meaning)) }
 }
 
 const fn secret(name: &'static str, method: &'static str, form: &'static str, meaning: &'static str) -> Setting {
@@ -38,14 +60,21 @@ const fn secret(name: &'static str, method: &'static str, form: &'static str, me
 
 /// All of them, in the order in which a reader asks.
 pub(super) const SETTINGS: &[Setting] = &[
-    plain(
+    own(plain(
         "LOGCHUTE_URL",
         "send_to",
         "`loki+http://host:3100`, `ndjson+https://host/path`, or a backend's bare name (`loki`), which takes the URL from that store's own variables (`LOKI_URL`)",
         "the tee alone",
         "where records are sent",
+    )),
+    plain(
+        "LOGCHUTE_LANES",
+        "send_to",
+        "`ops,audit`: names of small letters and digits that begin no setting",
+        "",
+        "several destinations in place of one: each has variables of its own, such as `LOGCHUTE_AUDIT_URL`",
     ),
-    plain("LOGCHUTE_FILTER", "filter", "`info,hyper=warn`", "`info`", "which records are sent"),
+    each(plain("LOGCHUTE_FILTER", "filter", "`info,hyper=warn`", "`info`", "which records are sent")),
     plain("LOGCHUTE_SPANS", "spans", "`info,my_app=debug`", "`info`", "whose spans give their fields to records"),
     plain(
         "LOGCHUTE_SERVICE",
@@ -83,43 +112,49 @@ pub(super) const SETTINGS: &[Setting] = &[
         "`drop_newest`",
         "what happens when the queue is full: the new record is dropped and counted, or its thread waits for room",
     ),
-    plain(
+    each(plain(
         "LOGCHUTE_BACKLOG_BYTES",
         "backlog_bytes",
         "64KiB to 64GiB, not less than a batch",
         "16MiB",
         "memory for what a store has not taken yet",
-    ),
-    plain(
+    )),
+    each(plain(
         "LOGCHUTE_BACKLOG_OVERFLOW",
         "backlog_overflow",
         "`drop_oldest`, `drop_newest`",
         "`drop_oldest`",
         "who is dropped when that is full",
-    ),
-    plain("LOGCHUTE_BATCH_BYTES", "batch_bytes", "1KiB to 64MiB", "1MiB", "the largest request, before compression"),
-    plain(
+    )),
+    each(plain(
+        "LOGCHUTE_BATCH_BYTES",
+        "batch_bytes",
+        "1KiB to 64MiB",
+        "1MiB",
+        "the largest request, before compression",
+    )),
+    each(plain(
         "LOGCHUTE_IN_FLIGHT",
         "in_flight",
         "1 to 64",
         "4",
         "requests under way at a time; with 1, records arrive in order",
-    ),
-    plain("LOGCHUTE_LINGER", "linger", "0 to 5m", "200ms", "how long a record may wait for its batch to fill"),
-    plain(
+    )),
+    each(plain("LOGCHUTE_LINGER", "linger", "0 to 5m", "200ms", "how long a record may wait for its batch to fill")),
+    each(plain(
         "LOGCHUTE_TIMEOUT",
         "timeout",
         "1ms to 1h",
         "10s",
         "limit of one attempt, from the connection to the end of the reply",
-    ),
-    plain(
+    )),
+    each(plain(
         "LOGCHUTE_RETRY_FOR",
         "retry_for",
         "0 to 365d",
         "24h",
         "how long a batch is tried again before it is dropped",
-    ),
+    )),
     plain(
         "LOGCHUTE_SHUTDOWN",
         "shutdown_limit",
@@ -127,13 +162,13 @@ pub(super) const SETTINGS: &[Setting] = &[
         "5s",
         "how long the end of the process may be held up to deliver what is owed",
     ),
-    plain(
+    each(plain(
         "LOGCHUTE_COMPRESSION",
         "compression",
         "`none`, `gzip`",
         "`none`",
         "compression of requests, where the store takes it",
-    ),
+    )),
     secret("LOGCHUTE_TOKEN", "Destination::token", "text", "bearer token"),
     twin("LOGCHUTE_USER", "Destination::user", "text", "user of basic authentication"),
     secret("LOGCHUTE_PASSWORD", "Destination::password", "text", "password of basic authentication"),
@@ -144,22 +179,22 @@ pub(super) const SETTINGS: &[Setting] = &[
         "further headers of each request",
     ),
     twin("LOGCHUTE_TENANT", "Destination::tenant", "text", "tenant, for stores that have tenants"),
-    plain(
+    each(plain(
         "LOGCHUTE_CA",
         "Destination::ca",
         "path of a PEM file",
         "the platform's roots",
         "the certificates that are trusted",
-    ),
-    plain("LOGCHUTE_CERT", "Destination::cert", "path of a PEM file", "", "client certificate"),
-    plain("LOGCHUTE_KEY", "Destination::key", "path of a PEM file", "", "key of the client certificate"),
-    plain(
+    )),
+    own(plain("LOGCHUTE_CERT", "Destination::cert", "path of a PEM file", "", "client certificate")),
+    own(plain("LOGCHUTE_KEY", "Destination::key", "path of a PEM file", "", "key of the client certificate")),
+    each(plain(
         "LOGCHUTE_ALLOW_HTTP",
         "Destination::allow_http",
         "`true`, `false`",
         "`false`",
         "permits credentials over plain http to another machine",
-    ),
+    )),
     plain(
         "OTEL_SERVICE_NAME",
         "service",
@@ -178,7 +213,7 @@ pub(super) const SETTINGS: &[Setting] = &[
 
 /// Names of later versions, without the prefix. Whoever sets one expects it to work, so it is told that it does not.
 pub(super) const LATER: &[&str] =
-    &["LANES", "SPOOL", "SPOOL_DIR", "SPOOL_BYTES", "FSYNC", "RING_DIR", "QUARANTINE", "FALLBACK", "SIGNALS"];
+    &["SPOOL", "SPOOL_DIR", "SPOOL_BYTES", "FSYNC", "RING_DIR", "QUARANTINE", "FALLBACK", "SIGNALS"];
 
 /// The setting of that name.
 pub(super) fn find(name: &str) -> Option<&'static Setting> {
@@ -189,13 +224,19 @@ pub(super) fn find(name: &str) -> Option<&'static Setting> {
 #[doc(hidden)]
 #[must_use]
 pub fn settings_table() -> String {
-    let mut table = String::from("| variable | builder | meaning | values | default |\n|---|---|---|---|---|\n");
+    let mut table =
+        String::from("| variable | builder | meaning | values | default | lanes |\n|---|---|---|---|---|---|\n");
     for setting in SETTINGS {
         let file = if setting.twin { format!(", `{}_FILE`", setting.name) } else { String::new() };
+        let lanes = match setting.lanes {
+            Lanes::No => "",
+            Lanes::Inherited => "inherited",
+            Lanes::Own => "own",
+        };
         let _ = writeln!(
             table,
-            "| `{}`{file} | `{}` | {} | {} | {} |",
-            setting.name, setting.method, setting.meaning, setting.form, setting.default
+            "| `{}`{file} | `{}` | {} | {} | {} | {} |",
+            setting.name, setting.method, setting.meaning, setting.form, setting.default, lanes
         );
     }
     table

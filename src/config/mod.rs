@@ -2,12 +2,16 @@
 
 mod builder;
 mod check;
+mod chosen;
 mod destination;
 mod env;
 mod filter;
+mod foreign;
 mod init;
+mod lanes;
 mod list;
 mod names;
+mod reader;
 mod settings;
 #[cfg(test)]
 mod tests;

@@ -1,21 +1,48 @@
 //! Names of variables that begin like ours, and which of them concern us.
 
-use super::list::{LATER, SETTINGS};
+use super::list::{LATER, Lanes, SETTINGS, Setting};
 
 /// What begins the name of every variable of ours.
 pub(super) const PREFIX: &str = "LOGCHUTE_";
 
 /// What to say about a variable whose name begins with [`PREFIX`]; `None` where it is known, or is not meant for us.
-pub(super) fn remark(name: &str) -> Option<String> {
+pub(super) fn remark(name: &str, lanes: &[String]) -> Option<String> {
     let short = name.strip_prefix(PREFIX)?;
-    if known().any(|known| known == name) || is_service_link(short) {
+    if known(lanes).any(|known| known == name) || is_service_link(short) {
         return None;
     }
-    if LATER.contains(&short) {
+    let of_lane =
+        short.split_once('_').filter(|(lane, _)| lanes.iter().any(|known| known.to_ascii_uppercase() == *lane));
+    let setting = of_lane.map_or(short, |(_, setting)| setting);
+    if LATER.contains(&setting) {
         return Some(format!("{name} is set, but is not in this version of logchute; it is ignored"));
     }
-    let nearest = known().min_by_key(|known| far(name, known)).unwrap_or_default();
+    if of_lane.is_some() && ours().any(|known| known.name.strip_prefix(PREFIX) == Some(setting)) {
+        return Some(format!("{name} is ignored: {PREFIX}{setting} holds for the whole process, not for a lane"));
+    }
+    let nearest = known(lanes).min_by_key(|known| far(name, known)).unwrap_or_default();
+    if let Some(lane) = missing_lane(short).filter(|_| far(name, &nearest) > 2) {
+        return Some(format!("{name} is not known and is ignored; {PREFIX}LANES does not name a lane {lane}"));
+    }
     Some(format!("{name} is not known and is ignored; the nearest known name is {nearest}"))
+}
+
+/// The variable whose name begins like those of a lane of that name, in capitals: the two could not be told apart.
+pub(super) fn begun_by(lane: &str) -> Option<String> {
+    if is_service_link(lane) {
+        return Some(format!("{PREFIX}{lane}, which Kubernetes sets for a service of our name,"));
+    }
+    let names = ours().filter_map(|setting| setting.name.strip_prefix(PREFIX)).chain(LATER.iter().copied());
+    let mut begun = names.filter(|name| name.split('_').next() == Some(lane));
+    begun.next().map(|name| format!("{PREFIX}{name}"))
+}
+
+/// The lane to which this would belong, if there were one of that name.
+fn missing_lane(short: &str) -> Option<String> {
+    let (lane, setting) = short.split_once('_')?;
+    let is_name = lane.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit());
+    let is_setting = || names_of(PREFIX, true).any(|known| known.strip_prefix(PREFIX) == Some(setting));
+    (is_name && begun_by(lane).is_none() && is_setting()).then(|| lane.to_ascii_lowercase())
 }
 
 /// A name that goes on where the other one ends is nearer than the letters say.
@@ -25,11 +52,25 @@ fn far(name: &str, known: &str) -> usize {
     if goes_on(known, name) || goes_on(name, known) { distance.min(2) } else { distance }
 }
 
-fn known() -> impl Iterator<Item = String> {
-    let ours = SETTINGS.iter().filter(|setting| setting.name.starts_with(PREFIX));
-    ours.flat_map(|setting| {
-        let twin = setting.twin.then(|| format!("{}_FILE", setting.name));
-        std::iter::once(setting.name.to_owned()).chain(twin)
+fn ours() -> impl Iterator<Item = &'static Setting> {
+    SETTINGS.iter().filter(|setting| setting.name.starts_with(PREFIX))
+}
+
+/// Every name that is read: those of no lane, then those of each lane.
+fn known(lanes: &[String]) -> impl Iterator<Item = String> {
+    let of_lanes = lanes.iter().flat_map(|lane| {
+        let prefix = format!("{PREFIX}{}_", lane.to_ascii_uppercase());
+        names_of(&prefix, true).collect::<Vec<_>>()
+    });
+    names_of(PREFIX, false).chain(of_lanes)
+}
+
+fn names_of(prefix: &str, of_lane: bool) -> impl Iterator<Item = String> {
+    let settings = ours().filter(move |setting| !of_lane || setting.lanes != Lanes::No);
+    settings.flat_map(move |setting| {
+        let name = setting.name.replacen(PREFIX, prefix, 1);
+        let twin = setting.twin.then(|| format!("{name}_FILE"));
+        std::iter::once(name).chain(twin)
     })
 }
 
@@ -77,7 +118,7 @@ mod tests {
             ("LOGCHUTE_TOKENFILE", "LOGCHUTE_TOKEN_FILE"),
             ("LOGCHUTE_BACKLOG", "LOGCHUTE_BACKLOG_BYTES"),
         ] {
-            let remark = remark(name).unwrap();
+            let remark = remark(name, &[]).unwrap();
             assert!(remark.starts_with(name) && remark.ends_with(&format!(" {nearest}")), "{remark}");
         }
     }
@@ -98,23 +139,23 @@ mod tests {
             "STORE_SERVICE_HOST",
             "STORE_PORT_3100_TCP_ADDR",
         ] {
-            assert_eq!(remark(&format!("{PREFIX}{name}")), None, "{name}");
+            assert_eq!(remark(&format!("{PREFIX}{name}"), &[]), None, "{name}");
         }
-        assert!(remark("LOGCHUTE_SERVICES").is_some());
-        assert!(remark("LOGCHUTE_PORT_X_TCP").is_some());
+        assert!(remark("LOGCHUTE_SERVICES", &[]).is_some());
+        assert!(remark("LOGCHUTE_PORT_X_TCP", &[]).is_some());
     }
 
     #[test]
     fn known_names_and_names_of_others_are_passed_over() {
-        assert_eq!(remark("LOGCHUTE_URL"), None);
-        assert_eq!(remark("LOGCHUTE_TOKEN_FILE"), None);
-        assert_eq!(remark("LOGCHUTES"), None);
-        assert!(remark("LOGCHUTE_URL_FILE").is_some(), "it has no twin");
+        assert_eq!(remark("LOGCHUTE_URL", &[]), None);
+        assert_eq!(remark("LOGCHUTE_TOKEN_FILE", &[]), None);
+        assert_eq!(remark("LOGCHUTES", &[]), None);
+        assert!(remark("LOGCHUTE_URL_FILE", &[]).is_some(), "it has no twin");
     }
 
     #[test]
     fn a_setting_of_a_later_version_is_told_apart_from_a_slip() {
-        assert!(remark("LOGCHUTE_SPOOL_DIR").unwrap().contains("not in this version"));
+        assert!(remark("LOGCHUTE_SPOOL_DIR", &[]).unwrap().contains("not in this version"));
     }
 
     #[test]

@@ -40,7 +40,7 @@ pub enum Compression {
     Gzip,
 }
 
-/// What holds for each destination alike.
+/// What holds for one destination.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct LaneSettings {
     pub(crate) backlog_bytes: usize,
@@ -50,11 +50,14 @@ pub(crate) struct LaneSettings {
     pub(crate) linger: Duration,
     pub(crate) timeout: Duration,
     pub(crate) retry_for: Duration,
+    pub(crate) compression: Compression,
 }
 
 /// All settings, with defaults filled in and cross-checked.
 pub(crate) struct Settings {
     pub(crate) destinations: Vec<Destination>,
+    /// One for each destination, in their order.
+    pub(crate) lanes: Vec<LaneSettings>,
     pub(crate) resource: Resource,
     /// What destinations without a filter of their own get.
     pub(crate) filter: Targets,
@@ -63,9 +66,7 @@ pub(crate) struct Settings {
     pub(crate) tee_filter: Targets,
     pub(crate) queue_bytes: usize,
     pub(crate) overflow: Overflow,
-    pub(crate) lanes: LaneSettings,
     pub(crate) shutdown: Duration,
-    pub(crate) compression: Compression,
     pub(crate) hook: Option<Hook>,
     /// Diagnostics that were found while the settings were read; said once the pipeline runs.
     pub(crate) remarks: Vec<String>,

@@ -1,8 +1,8 @@
 //! `LOGCHUTE_URL`: which backend, and where its store is.
 
-use super::env::Reader;
-use super::names::distance;
-use crate::backend::{Backend, SCHEMES, Says, Scheme, Setup, Written};
+use super::names::{PREFIX, distance};
+use super::reader::Reader;
+use crate::backend::{Backend, Says, Scheme, Setup, Written};
 use crate::error::Error;
 use crate::voice::mask_url;
 use crate::wire::Names;
@@ -16,21 +16,29 @@ pub(super) fn backend(
     reader: &Reader<'_>,
     names: &mut Names,
 ) -> Result<(Box<dyn Backend>, &'static Scheme), Error> {
-    let refuse = |must: String| Error::setting(URL, mask_url(given), must);
+    let refuse =
+        |must: String| Error::setting(reader.name(URL), mask_url(given), must.replace(PREFIX, &reader.prefix()));
+    let schemes = reader.env.schemes;
     let (head, rest) = given.split_once("://").map_or((given, None), |(head, rest)| (head, Some(rest)));
     let head = head.to_ascii_lowercase();
     let (kind, transport) = match head.split_once('+') {
         Some((kind, transport)) => (kind, Some(transport)),
         None => (&*head, None),
     };
-    let Some(scheme) = SCHEMES.iter().find(|scheme| scheme.names.contains(&kind)) else {
+    let Some(scheme) = schemes.iter().find(|scheme| scheme.names.contains(&kind)) else {
         if matches!(kind, "http" | "https") {
-            let examples = over_http().map(|kind| format!("{kind}+{kind_of}://", kind_of = head)).collect::<Vec<_>>();
+            let examples =
+                over_http(schemes).map(|kind| format!("{kind}+{kind_of}://", kind_of = head)).collect::<Vec<_>>();
             return Err(refuse(format!("a URL that says which backend is meant: one of {}", examples.join(", "))));
         }
-        let nearest = kinds().min_by_key(|known| distance(kind, known)).filter(|known| distance(kind, known) <= 2);
+        let nearest =
+            kinds(schemes).min_by_key(|known| distance(kind, known)).filter(|known| distance(kind, known) <= 2);
         let hint = nearest.map_or_else(String::new, |known| format!(" (did you mean {known}?)"));
-        return Err(refuse(format!("one of the backends of this version: {}{hint}, such as {}", listed(), example())));
+        return Err(refuse(format!(
+            "one of the backends of this version: {}{hint}, such as {}",
+            listed(schemes),
+            example(reader)
+        )));
     };
     let (url, variable) = match rest {
         Some(rest) => (written(scheme, kind, transport, rest).ok_or_else(|| refuse(forms(scheme, kind)))?, None),
@@ -48,7 +56,8 @@ pub(super) fn backend(
         return Err(refuse(why.into()));
     }
     let setup = Setup { name: kind, url: &url, variable, promoted, lookup: &|name| reader.foreign(name) };
-    Ok(((scheme.build)(&setup)?, scheme))
+    let backend = (scheme.build)(&setup).map_err(|why| names.tell(why))?;
+    Ok((backend, scheme))
 }
 
 /// The URL as the backend sees it, if it may be written so.
@@ -114,19 +123,20 @@ fn wrong(url: &str) -> Option<&'static str> {
     }
 }
 
-fn kinds() -> impl Iterator<Item = &'static str> {
-    SCHEMES.iter().flat_map(|scheme| scheme.names.iter().copied())
+fn kinds(schemes: &[&'static Scheme]) -> impl Iterator<Item = &'static str> {
+    schemes.iter().flat_map(|scheme| scheme.names.iter().copied())
 }
 
-fn over_http() -> impl Iterator<Item = &'static str> {
-    let over_http = SCHEMES.iter().filter(|scheme| scheme.written.contains(&Written::Http));
+fn over_http(schemes: &[&'static Scheme]) -> impl Iterator<Item = &'static str> {
+    let over_http = schemes.iter().filter(|scheme| scheme.written.contains(&Written::Http));
     over_http.flat_map(|scheme| scheme.names.iter().copied())
 }
 
-fn listed() -> String {
-    kinds().collect::<Vec<_>>().join(", ")
+fn listed(schemes: &[&'static Scheme]) -> String {
+    kinds(schemes).collect::<Vec<_>>().join(", ")
 }
 
-fn example() -> String {
-    format!("{}+http://host:port", kinds().next().unwrap_or_default())
+/// A URL as it may be given.
+pub(super) fn example(reader: &Reader<'_>) -> String {
+    format!("{}+http://host:port", over_http(reader.env.schemes).next().unwrap_or_default())
 }

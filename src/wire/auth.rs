@@ -64,7 +64,7 @@ impl Secret {
         Self(Source::File(path.into()))
     }
 
-    fn path(&self) -> Option<&Path> {
+    pub(super) fn path(&self) -> Option<&Path> {
         match &self.0 {
             Source::Value(_) => None,
             Source::File(path) => Some(path),
@@ -72,7 +72,7 @@ impl Secret {
     }
 
     /// The value, now; `setting` is the builder method for a value.
-    fn read(&self, setting: &str) -> Result<String, Error> {
+    pub(super) fn read(&self, setting: &str) -> Result<String, Error> {
         match &self.0 {
             Source::Value(value) => Ok(value.clone()),
             Source::File(path) => {
@@ -142,7 +142,7 @@ impl Credentials {
     }
 
     /// The request headers, from what values and files hold now.
-    fn read(&self, shown: Shown) -> Result<HeaderMap, Error> {
+    pub(super) fn read(&self, shown: Shown) -> Result<HeaderMap, Error> {
         let mut headers = HeaderMap::new();
         for (place, (name, secret)) in self.headers.iter().enumerate() {
             // A name that is none may be a header with its value, so it is not shown.
@@ -241,7 +241,7 @@ pub(super) fn is_harmless(name: &str) -> bool {
 }
 
 /// The setting's name: `token` or `token_file`.
-fn named(setting: &str, secret: &Secret) -> String {
+pub(super) fn named(setting: &str, secret: &Secret) -> String {
     match secret.path() {
         Some(_) if setting != "headers" => format!("{setting}_file"),
         _ => setting.to_owned(),

@@ -15,7 +15,7 @@ use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue};
 use reqwest::{Method, Request, Response, Url};
 
 use super::Options;
-use super::auth::{Auth, Shown};
+use super::auth::Auth;
 use super::failure::{self, Failure, FailureKind, Phase, Place};
 use super::resolve::{Hung, Resolver, Way};
 use super::{mask, retry_after, url};
@@ -56,11 +56,7 @@ impl Client {
 
     fn checked(options: Options) -> Result<Self, Error> {
         let target = url::check(&options.url)?;
-        if !target.https
-            && !target.loopback
-            && !options.allow_http
-            && let Some(what) = options.credentials.exposed()
-        {
+        if let Some(what) = options.exposed(&target) {
             let must = format!(
                 "https, because {what} is sent with each request; plain http shows it to the network, which allow_http \
                  (LOGCHUTE_ALLOW_HTTP) permits"
@@ -68,7 +64,7 @@ impl Client {
             return Err(Error::setting("url", target.shown, must));
         }
         let builder = tls(reqwest::Client::builder(), &options, target.https)?;
-        let shown = Shown { token: options.token_as, tenant: options.tenant_header };
+        let shown = options.shown();
         let auth = Auth::new(options.credentials, options.names, shown, Instant::now())?;
         let resolver = Resolver::default();
         let hung = Arc::clone(&resolver.hung);

@@ -18,6 +18,7 @@ mod mask;
 mod names;
 mod resolve;
 mod retry_after;
+mod shared;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
@@ -33,9 +34,11 @@ pub(crate) use auth::{Credentials, Secret};
 pub(crate) use failure::{Failure, FailureKind};
 pub(crate) use http::Client;
 pub(crate) use names::Names;
+pub(crate) use shared::{Holder, refuse_shared};
 
 use crate::backend::{Facts, TokenAs};
 use crate::config::Compression;
+use crate::error::Error;
 
 /// What a [`Client`] is made from.
 #[derive(Clone)]
@@ -75,6 +78,49 @@ impl Default for Options {
             token_as: facts.token_as(),
             tenant_header: facts.tenant_header(),
         }
+    }
+}
+
+impl Options {
+    /// What would be shown to the network on the way there, where the user does not permit that.
+    fn exposed(&self, target: &url::Target) -> Option<String> {
+        let is_safe = target.https || target.loopback || self.allow_http;
+        if is_safe { None } else { self.credentials.exposed() }
+    }
+
+    fn shown(&self) -> auth::Shown {
+        auth::Shown { token: self.token_as, tenant: self.tenant_header }
+    }
+
+    /// Why its credentials and files cannot be used, if they cannot; no secret is in it.
+    ///
+    /// For those that are passed over where they are of no use. What is wrong with those that the user gave to us is told
+    /// by [`Client::new`].
+    pub(crate) fn unusable(&self) -> Option<String> {
+        if let Ok(target) = url::check(&self.url)
+            && let Some(what) = self.exposed(&target)
+        {
+            let permits = self.names.worded("LOGCHUTE_ALLOW_HTTP");
+            return Some(format!("{what} would go over plain http to another machine, which {permits}=true permits"));
+        }
+        let error = self.credentials.read(self.shown()).err().or_else(|| self.refused_files())?;
+        Some(match error {
+            Error::Setting { value, must, .. } if value.contains("***") => format!("it must be {must}"),
+            Error::Setting { value, must, .. } => format!("{value:?} must be {must}"),
+            other => other.to_string(),
+        })
+    }
+
+    #[cfg(feature = "tls")]
+    fn refused_files(&self) -> Option<Error> {
+        let files = tls::Files { ca: self.ca.as_deref(), cert: self.cert.as_deref(), key: self.key.as_deref() };
+        tls::config(files, false).err()
+    }
+
+    #[cfg(not(feature = "tls"))]
+    fn refused_files(&self) -> Option<Error> {
+        let file = [&self.ca, &self.cert, &self.key].into_iter().flatten().next()?;
+        Some(Error::setting("ca", file.display(), "unset: it needs the feature `tls`, which is not compiled in"))
     }
 }
 

@@ -5,55 +5,105 @@ use crate::error::Error;
 /// A longer URL is shown as the wire shows it: cut, or by its length.
 const SHOWN_MOST: usize = 200;
 
+/// What begins the name of every variable of ours, in the texts of this crate.
+const PREFIX: &str = "LOGCHUTE_";
+
+/// What the wire says "its setting" about; the variable is called the same.
+const SETTINGS: &[&str] = &[
+    "url",
+    "token",
+    "token_file",
+    "user",
+    "user_file",
+    "password",
+    "password_file",
+    "headers",
+    "tenant",
+    "tenant_file",
+    "ca",
+    "cert",
+    "key",
+];
+
 /// For each setting of the wire that has another name where it was given, that name. Empty where code gave them.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Names {
-    names: Vec<(&'static str, &'static str)>,
+    /// What the variables of the destination begin with: `LOGCHUTE_`, or `LOGCHUTE_AUDIT_` where it is a lane.
+    prefix: Option<String>,
+    /// Settings that came from elsewhere.
+    replaced: Vec<(&'static str, String)>,
     /// The URL as it was given, masked, with the name of the backend before it.
     url: Option<String>,
 }
 
 impl Names {
-    /// The variables of the environment.
+    /// The variables of the environment that begin like this.
     ///
     /// `url` is the value of `LOGCHUTE_URL`, masked.
-    pub(crate) fn of_environment(url: String) -> Self {
-        let names = vec![
-            ("url", "LOGCHUTE_URL"),
-            ("token", "LOGCHUTE_TOKEN"),
-            ("token_file", "LOGCHUTE_TOKEN_FILE"),
-            ("user", "LOGCHUTE_USER"),
-            ("user_file", "LOGCHUTE_USER_FILE"),
-            ("password", "LOGCHUTE_PASSWORD"),
-            ("password_file", "LOGCHUTE_PASSWORD_FILE"),
-            ("headers", "LOGCHUTE_HEADERS"),
-            ("tenant", "LOGCHUTE_TENANT"),
-            ("tenant_file", "LOGCHUTE_TENANT_FILE"),
-            ("ca", "LOGCHUTE_CA"),
-            ("cert", "LOGCHUTE_CERT"),
-            ("key", "LOGCHUTE_KEY"),
-        ];
-        Self { names, url: Some(url).filter(|url| url.len() <= SHOWN_MOST) }
+    pub(crate) fn of_environment(prefix: impl Into<String>, url: String) -> Self {
+        let url = Some(url).filter(|url| url.len() <= SHOWN_MOST);
+        Self { prefix: Some(prefix.into()), replaced: Vec::new(), url }
     }
 
     /// This setting came from that variable instead.
-    pub(crate) fn replace(&mut self, setting: &'static str, variable: &'static str) {
-        self.names.retain(|(known, _)| *known != setting);
-        self.names.push((setting, variable));
+    pub(crate) fn replace(&mut self, setting: &'static str, variable: impl Into<String>) {
+        self.replaced.retain(|(known, _)| *known != setting);
+        self.replaced.push((setting, variable.into()));
         if setting == "url" {
             self.url = None;
         }
     }
 
+    /// What the user knows this setting by.
+    pub(super) fn of(&self, setting: &str) -> String {
+        let replaced = self.replaced.iter().find(|(known, _)| *known == setting);
+        replaced.map_or_else(|| self.own(setting), |(_, variable)| variable.clone())
+    }
+
+    /// What the user says it by to us: the variable of ours, or the method.
+    pub(super) fn own(&self, setting: &str) -> String {
+        match &self.prefix {
+            Some(prefix) if SETTINGS.contains(&setting) => format!("{prefix}{}", setting.to_ascii_uppercase()),
+            _ => setting.to_owned(),
+        }
+    }
+
+    /// The text with the variables of this destination where it names those of the only one.
+    pub(crate) fn worded(&self, text: &str) -> String {
+        self.prefix.as_ref().map_or_else(|| text.to_owned(), |prefix| text.replace(PREFIX, prefix))
+    }
+
     /// The error under the name that the user knows.
-    pub(super) fn tell(&self, error: Error) -> Error {
+    pub(crate) fn tell(&self, error: Error) -> Error {
         match error {
             Error::Setting { name, value, must } => {
                 let value = self.url.clone().filter(|_| name == "url").unwrap_or(value);
-                let known = self.names.iter().find(|(setting, _)| *setting == name);
-                Error::Setting { name: known.map_or(name, |(_, variable)| (*variable).into()), value, must }
+                let known = self.of(&name);
+                let name = if known == name { self.worded(&name) } else { known };
+                Error::Setting { name: name.into(), value, must: self.worded(&must).into() }
             }
             other => other,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(names: &Names, name: &'static str) -> String {
+        names.tell(Error::setting(name, "x", "set with LOGCHUTE_KEY")).to_string()
+    }
+
+    #[test]
+    fn code_is_told_its_methods_and_the_environment_its_variables() {
+        assert_eq!(told(&Names::default(), "cert"), "cert is \"x\", but must be set with LOGCHUTE_KEY");
+        let one = Names::of_environment("LOGCHUTE_", "loki".into());
+        assert_eq!(told(&one, "cert"), "LOGCHUTE_CERT is \"x\", but must be set with LOGCHUTE_KEY");
+        let mut lane = Names::of_environment("LOGCHUTE_AUDIT_", "loki".into());
+        assert_eq!(told(&lane, "cert"), "LOGCHUTE_AUDIT_CERT is \"x\", but must be set with LOGCHUTE_AUDIT_KEY");
+        assert_eq!(told(&lane, "url"), "LOGCHUTE_AUDIT_URL is \"loki\", but must be set with LOGCHUTE_AUDIT_KEY");
+        lane.replace("url", "LOKI_URL");
+        assert_eq!(told(&lane, "url"), "LOKI_URL is \"x\", but must be set with LOGCHUTE_AUDIT_KEY");
     }
 }
