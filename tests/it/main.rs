@@ -9,6 +9,7 @@ mod delivery;
 mod feedback;
 mod flush;
 mod hostile;
+mod lanes;
 mod ledger;
 mod overflow;
 mod poison;
