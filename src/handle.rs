@@ -244,6 +244,7 @@ pub(crate) fn start(settings: Settings) -> Result<Guard, Error> {
     for (destination, lane) in settings.destinations.into_iter().zip(settings.lanes) {
         lane_filters.push(destination.targets);
         let facts = destination.backend.facts();
+        let names = destination.reach.names.clone();
         let client = Client::new(wire::Options {
             url: destination.backend.url().to_owned(),
             compression: lane.compression,
@@ -257,6 +258,7 @@ pub(crate) fn start(settings: Settings) -> Result<Guard, Error> {
             name: destination.name,
             backend: destination.backend,
             client,
+            names,
             schedule: destination.schedule,
             resource: Arc::clone(&resource),
             incarnation,

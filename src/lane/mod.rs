@@ -29,7 +29,7 @@ use crate::health::{DestinationHealth, DestinationState};
 use crate::ledger::{DestinationLedger, Losses, Reason};
 use crate::resource::Resource;
 use crate::voice::Voice;
-use crate::wire::{Client, Failure};
+use crate::wire::{Client, Failure, Names};
 use backlog::Backlog;
 use job::Job;
 use pace::Pace;
@@ -48,6 +48,8 @@ pub(crate) struct LaneParts {
     pub(crate) name: String,
     pub(crate) backend: Box<dyn Backend>,
     pub(crate) client: Client,
+    /// What its settings are called, for what is said about it.
+    pub(crate) names: Names,
     pub(crate) schedule: Option<Box<dyn Schedule>>,
     pub(crate) resource: Arc<Resource>,
     pub(crate) incarnation: u128,

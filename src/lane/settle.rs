@@ -247,13 +247,14 @@ impl Lane {
 
     /// `job` is the one that failed, which is neither in flight nor waiting at this moment.
     fn unwell(&mut self, job: &Job, why: String, what: &str, now: Instant) {
-        let (name, owed) = (&self.parts.name, self.owed() + job.owed());
+        let (name, names, owed) = (&self.parts.name, &self.parts.names, self.owed() + job.owed());
         let limit = self.parts.settings.backlog_bytes;
-        self.parts.voice.say(
-            Topic::at("failed", self.parts.index),
-            || format!("{name} does not take records: {why}; {owed} are owed, {what} (backlog of {limit} bytes, LOGCHUTE_BACKLOG_BYTES)"),
-            now,
-        );
+        let why = names.worded(&why);
+        let text = || {
+            let what = names.worded(&format!("{what} (backlog of {limit} bytes, LOGCHUTE_BACKLOG_BYTES)"));
+            format!("{name} does not take records: {why}; {owed} are owed, {what}")
+        };
+        self.parts.voice.say(Topic::at("failed", self.parts.index), text, now);
         self.last_failure = Some(why);
     }
 
