@@ -61,6 +61,8 @@ pub struct Builder {
     pub(super) compression: Compression,
     pub(super) hook: Option<Hook>,
     pub(super) remarks: Vec<String>,
+    /// Whether `init` calls the doctor.
+    pub(super) doctor: bool,
 }
 
 /// Directives for the tee, or what `RUST_LOG` was found to say.
@@ -100,6 +102,7 @@ impl Builder {
             compression: Compression::None,
             hook: None,
             remarks: Vec::new(),
+            doctor: false,
         }
     }
 

@@ -210,6 +210,7 @@ pub(super) fn builder(env: &Env) -> Result<Builder, Error> {
         remark.into_iter().for_each(|remark| reader.remark(remark));
     }
 
+    builder.doctor = reader.parsed("LOGCHUTE_DOCTOR", units::switch)?.unwrap_or(false);
     reader.given(&mut builder.queue_bytes, "LOGCHUTE_QUEUE_BYTES", units::bytes)?;
     reader.given(&mut builder.overflow, "LOGCHUTE_OVERFLOW", units::overflow)?;
     reader.given(&mut builder.backlog_bytes, "LOGCHUTE_BACKLOG_BYTES", units::bytes)?;

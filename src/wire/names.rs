@@ -45,6 +45,23 @@ impl Names {
         }
     }
 
+    /// A text that names variables of ours, with those that the user set in their place.
+    pub(crate) fn in_words_of_the_user(&self, text: &str) -> String {
+        let is_part = |char: char| char.is_ascii_uppercase() || char.is_ascii_digit() || char == '_';
+        let mut words = String::with_capacity(text.len());
+        let mut rest = text;
+        while let Some(start) = rest.find(is_part) {
+            let end = rest[start..].find(|char| !is_part(char)).map_or(rest.len(), |len| start + len);
+            let word = &rest[start..end];
+            let setting = word.strip_prefix("LOGCHUTE_").map(str::to_ascii_lowercase);
+            let known = self.names.iter().find(|(name, _)| setting.as_deref() == Some(name));
+            words.push_str(&rest[..start]);
+            words.push_str(known.map_or(word, |(_, variable)| variable));
+            rest = &rest[end..];
+        }
+        words + rest
+    }
+
     /// The error under the name that the user knows.
     pub(super) fn tell(&self, error: Error) -> Error {
         match error {
