@@ -1,7 +1,8 @@
 # What the scripts of real servers share. A script sources this file, sets VERSION and the number of PORTS that it needs,
 # defines `install DIR` and `start PORT`, and ends with `main "$@"`.
 #
-#   eval "$(tests/servers/NAME.sh start)"    installs if need be, starts, waits until ready; sets NAME_URL, _PID, _DIR
+#   eval "$(tests/servers/NAME.sh start)"    installs if need be, starts, waits until ready; sets NAME_URL, _PORT (the
+#                                            # first of its ports), _PID, _DIR
 #   kill "$NAME_PID"                         ends it; its data go with it
 #   tests/servers/NAME.sh install            installs only
 #
@@ -135,6 +136,7 @@ try() {
         [ -n "${SERVERS_PORT:-}" ] || return 1
         sleep 0.1
     done
+    PORT=$1
     start "$1"
 }
 
@@ -152,7 +154,7 @@ start_somewhere() {
 # report KEY=VALUE...: prints the lines to eval, each key with the server's name before it.
 report() {
     local line
-    for line in "$@" "PID=$PID" "DIR=$DIR"; do printf '%s_%s=%q\n' "${NAME^^}" "${line%%=*}" "${line#*=}"; done
+    for line in "$@" "PORT=$PORT" "PID=$PID" "DIR=$DIR"; do printf '%s_%s=%q\n' "${NAME^^}" "${line%%=*}" "${line#*=}"; done
 }
 
 main() {
