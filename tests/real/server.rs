@@ -20,7 +20,6 @@ pub(crate) fn path(script: &str) -> PathBuf {
 #[derive(Clone, Copy)]
 pub(crate) enum Signal {
     Term,
-    #[allow(dead_code)] // for servers whose ack is durable
     Kill,
 }
 
@@ -62,7 +61,11 @@ impl Server {
         // The shell reads what the script quoted, and shows it without quotes.
         let mut command = Command::new("bash");
         command.args(["-c", r#"lines=$("$0" start) && set -a && eval "$lines" && env -0"#]).arg(path(self.script));
-        command.env("SERVERS_DIR", &self.directory).stdin(Stdio::null()).stderr(Stdio::inherit());
+        command
+            .env("SERVERS_DIR", &self.directory)
+            .env("SERVERS_TTL", "600")
+            .stdin(Stdio::null())
+            .stderr(Stdio::inherit());
         if let Some(port) = port {
             command.env("SERVERS_PORT", port);
         }

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::http::{address, post};
-use crate::server::variable;
+use crate::server::{Server, Signal, unique, variable};
 
 pub(crate) struct OpenSearch {
     url: String,
@@ -47,18 +47,37 @@ impl OpenSearch {
     }
 }
 
+/// Stores documents of those numbers.
+fn store(store: &OpenSearch, index: &str, numbers: std::ops::Range<u64>) {
+    let lines: String = numbers.map(|n| format!("{{\"create\":{{\"_id\":\"{n}\"}}}}\n{{\"n\":{n}}}\n")).collect();
+    let reply = post(address(&store.url("")), &format!("/{index}/_bulk"), "application/x-ndjson", lines);
+    assert!(reply.contains(r#""errors":false"#), "{reply}");
+}
+
+fn numbers(store: &OpenSearch, index: &str) -> Vec<u64> {
+    let documents = store.documents(index);
+    let mut numbers: Vec<u64> = documents.iter().filter_map(|document| document["_source"]["n"].as_u64()).collect();
+    numbers.sort_unstable();
+    numbers
+}
+
 #[test]
 #[ignore = "needs OpenSearch: tests/servers/opensearch.sh"]
 fn all_pages_of_an_index_are_read() {
-    let store = OpenSearch::from_env();
-    let index = format!("read-{}", crate::server::unique());
-    let lines: String = (0..2_500).map(|n| format!("{{\"create\":{{\"_id\":\"{n}\"}}}}\n{{\"n\":{n}}}\n")).collect();
-    let path = format!("/{index}/_bulk");
-    let reply = post(address(&store.url("")), &path, "application/x-ndjson", lines);
-    assert!(reply.contains(r#""errors":false"#), "{reply}");
+    let (shared, index) = (OpenSearch::from_env(), format!("read-{}", unique()));
+    store(&shared, &index, 0..2_500);
+    assert_eq!(numbers(&shared, &index), (0..2_500).collect::<Vec<_>>());
+}
 
-    let mut numbers: Vec<u64> =
-        store.documents(&index).iter().filter_map(|document| document["_source"]["n"].as_u64()).collect();
-    numbers.sort_unstable();
-    assert_eq!(numbers, (0..2_500).collect::<Vec<_>>());
+/// What a test relies on that kills it: an ack is durable, and it comes back at the same address with its data.
+#[test]
+#[ignore = "needs OpenSearch: tests/servers/opensearch.sh"]
+fn what_was_acked_survives_sigkill() {
+    let mut server = Server::start("opensearch");
+    let own = OpenSearch::at(server.variable("URL"));
+    store(&own, "read", 0..100);
+    server.end(Signal::Kill);
+    server.start_again();
+    store(&own, "read", 100..200);
+    assert_eq!(numbers(&own, "read"), (0..200).collect::<Vec<_>>());
 }
