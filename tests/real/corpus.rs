@@ -5,27 +5,25 @@ use serde_json::json;
 
 use crate::given::Given;
 
-/// Names that logchute needs itself in one store or another; a field that is named so comes back as `field_NAME` there.
-pub(crate) const TAKEN: [&str; 19] = [
-    "",
+/// Names that say what became of a record: a field that is named so comes back as `field_NAME` from every server.
+pub(crate) const OURS: [&str; 5] = ["", "fields_left_out", "logchute.own", "original_len", "truncated"];
+
+/// Names that logchute needs for other things in one store or another.
+pub(crate) const TAKEN: [&str; 14] = [
     "_msg",
     "_stream",
     "_stream_id",
     "_time",
-    "fields_left_out",
     "file",
     "id",
     "level",
     "line",
-    "logchute.own",
     "message",
-    "original_len",
     "service_name",
     "span",
     "target",
     "thread",
     "time",
-    "truncated",
 ];
 
 /// Names that mean something to one server or another, for all that logchute knows: where a way says nothing about
@@ -160,7 +158,7 @@ pub(crate) fn corpus() -> Vec<Case> {
             .with("a.b", Given::I64(3))
             .with("A_B", Given::I64(4)),
     ];
-    for (what, names) in [("taken names", &TAKEN[..]), ("names that some store knows", &KNOWN[..])] {
+    for (what, names) in [("our names", &OURS[..]), ("taken names", &TAKEN), ("names that some server knows", &KNOWN)] {
         cases.push(names.iter().fold(Case::new(what, "mine"), |case, key| case.with(key, text("theirs"))));
     }
     cases.extend(

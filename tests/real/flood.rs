@@ -20,7 +20,7 @@ const TIMES: u64 = 3;
 const BETWEEN: u64 = 2_000;
 
 /// How many records are emitted at once, a millisecond after those before.
-const BURST: u64 = 10;
+const BURST: u64 = 5;
 
 /// How long delivery may stand still.
 const PATIENCE: Duration = Duration::from_secs(90);

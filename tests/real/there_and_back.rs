@@ -83,8 +83,7 @@ pub(crate) fn service() -> String {
 
 /// The number of a record, under whichever name the way gives it.
 pub(crate) fn number_of(way: &dyn Way, found: &Found) -> Option<u64> {
-    let (name, _) = way.field(NUMBER, &Given::U64(0)).into_iter().next()?;
-    match found.fields.get(&name)? {
+    match found.fields.get(&way.name(NUMBER))? {
         Value::String(digits) => digits.parse().ok(),
         number => number.as_u64(),
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use logchute::{Destination, Severity};
 use serde_json::Value;
 
-use crate::corpus::Case;
+use crate::corpus::{Case, OURS};
 use crate::given::Given;
 
 /// One way into one server.
@@ -45,9 +45,14 @@ pub(crate) trait Way {
         Some(given.to_owned())
     }
 
-    /// What a field comes back as: under which names, with which values.
+    /// The name that a field comes back with.
+    fn name(&self, given: &str) -> String {
+        if OURS.contains(&given) { format!("field_{given}") } else { given.to_owned() }
+    }
+
+    /// What a field comes back as: none, one, or more, where its parts become fields.
     fn field(&self, key: &str, given: &Given) -> Vec<(String, Given)> {
-        vec![(key.to_owned(), given.clone())]
+        vec![(self.name(key), given.clone())]
     }
 
     /// All fields that a case comes back with.

@@ -37,14 +37,17 @@ impl Way for ByLoki {
         super::message(given)
     }
 
-    fn field(&self, key: &str, given: &Given) -> Vec<(String, Given)> {
-        let name = match key {
+    fn name(&self, given: &str) -> String {
+        match given {
             "a-b" => "field_a-b".to_owned(),
             "a.b" => "field_a.b_2".to_owned(),
             "time" => "field_time_2".to_owned(),
-            key => super::name(key),
-        };
-        super::value(name, given)
+            given => super::name(given),
+        }
+    }
+
+    fn field(&self, key: &str, given: &Given) -> Vec<(String, Given)> {
+        super::value(self.name(key), given)
     }
 
     fn is(&self, given: &Given, found: &Value) -> bool {

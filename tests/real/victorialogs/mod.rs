@@ -10,7 +10,7 @@ mod restart;
 
 use serde_json::Value;
 
-use crate::corpus::TAKEN;
+use crate::corpus::{OURS, TAKEN};
 use crate::given::Given;
 use crate::http::{address, post};
 use crate::server::variable;
@@ -85,7 +85,7 @@ fn message(given: &str) -> String {
 
 /// The name of a field that logchute lets no field have.
 fn name(key: &str) -> String {
-    if TAKEN.contains(&key) { format!("field_{key}") } else { key.to_owned() }
+    if OURS.contains(&key) || TAKEN.contains(&key) { format!("field_{key}") } else { key.to_owned() }
 }
 
 /// The value of a field, unless it vanishes.

@@ -32,8 +32,12 @@ impl Way for ByNdjson {
         super::message(given)
     }
 
+    fn name(&self, given: &str) -> String {
+        super::name(given)
+    }
+
     fn field(&self, key: &str, given: &Given) -> Vec<(String, Given)> {
-        flat(super::name(key), given)
+        flat(self.name(key), given)
     }
 
     fn is(&self, given: &Given, found: &Value) -> bool {
