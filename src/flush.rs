@@ -12,6 +12,7 @@ use crate::health::{DestinationHealth, WorkerState};
 use crate::ledger::{DestinationLedger, Ledger, Report};
 use crate::mute;
 use crate::queue::{Queue, deadline};
+use crate::visit::Visit;
 
 /// How long beyond the deadline a caller waits for a worker that is busy counting.
 const GRACE: Duration = Duration::from_millis(100);
@@ -106,6 +107,7 @@ pub(crate) struct Control {
 #[derive(Default)]
 struct Tickets {
     waiting: Vec<Arc<Ticket>>,
+    visits: Vec<Arc<Visit>>,
     /// The worker has ended; whether all was settled then.
     ended: Option<bool>,
 }
@@ -118,6 +120,23 @@ impl Control {
     /// The tickets that came since this was last called.
     pub(crate) fn take_tickets(&self) -> Vec<Arc<Ticket>> {
         std::mem::take(&mut lock(&self.tickets).waiting)
+    }
+
+    /// The visits that came since this was last called.
+    pub(crate) fn take_visits(&self) -> Vec<Arc<Visit>> {
+        std::mem::take(&mut lock(&self.tickets).visits)
+    }
+
+    /// Lets the doctor in; false once the worker has ended.
+    pub(crate) fn visit(&self, queue: &Queue, visit: &Arc<Visit>) -> bool {
+        let mut tickets = lock(&self.tickets);
+        if tickets.ended.is_some() {
+            return false;
+        }
+        tickets.visits.push(Arc::clone(visit));
+        drop(tickets);
+        queue.wake().at_once();
+        true
     }
 
     /// The worker has ended: nobody will complete a ticket any more.

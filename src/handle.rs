@@ -11,6 +11,7 @@ use tracing_subscriber::registry::LookupSpan;
 
 use crate::capture::{self, Filters, Intake, LiveFilter, Logger, Record};
 use crate::config::{Settings, parse_filter};
+use crate::doctor::Diagnosis;
 use crate::error::Error;
 use crate::exit::{self, Core};
 use crate::flush::Control;
@@ -23,6 +24,9 @@ use crate::tee::{Direct, WorkerTee};
 use crate::voice::Voice;
 use crate::wire::{self, Client};
 use crate::worker::Worker;
+
+/// What the doctor waits beyond the limit of an attempt: for a worker that is busy, and for the attempt to end.
+const DOCTOR_GRACE: Duration = Duration::from_secs(2);
 
 /// A running pipeline, to be cloned and shared.
 ///
@@ -167,6 +171,31 @@ impl Handle {
         }
     }
 
+    /// Sends one marked record to each destination, and says in words how far it came, what is wrong, and which setting to
+    /// change.
+    ///
+    /// Blocks the calling thread until every store has answered, at most for the destinations'
+    /// [timeout](crate::Builder::timeout) (10 seconds by default). Not to be called in a task. The record carries
+    /// `logchute.doctor` and `logchute.own`; it passes no filter, and is counted in the ledger as one of our own. Where the
+    /// store does not take it, it is owed like any other.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use logchute::{Builder, backend::Loki};
+    ///
+    /// // Nobody listens there.
+    /// let logs = Builder::new().send_to(Loki::new("http://127.0.0.1:9")).start()?;
+    /// let diagnosis = logs.doctor();
+    /// assert!(!diagnosis.is_well());
+    /// assert_eq!(diagnosis.examinations()[0].settings, ["LOGCHUTE_URL"]);
+    /// # let _ = logs.shutdown(std::time::Duration::ZERO);
+    /// # Ok::<(), logchute::Error>(())
+    /// ```
+    pub fn doctor(&self) -> Diagnosis {
+        self.core.doctor()
+    }
+
     /// Replaces the filter of all destinations that have none of their own, for instance `info,hyper=warn`.
     ///
     /// Takes effect at once, in all threads.
@@ -241,10 +270,10 @@ pub(crate) fn start(settings: Settings) -> Result<Guard, Error> {
     let incarnation = Numbers::random_incarnation();
     let mut lanes = Vec::new();
     let mut lane_filters = Vec::new();
+    let longest_attempt = settings.lanes.iter().map(|lane| lane.timeout).max().unwrap_or_default();
     for (destination, lane) in settings.destinations.into_iter().zip(settings.lanes) {
         lane_filters.push(destination.targets);
         let facts = destination.backend.facts();
-        let names = destination.reach.names.clone();
         let client = Client::new(wire::Options {
             url: destination.backend.url().to_owned(),
             compression: lane.compression,
@@ -258,7 +287,6 @@ pub(crate) fn start(settings: Settings) -> Result<Guard, Error> {
             name: destination.name,
             backend: destination.backend,
             client,
-            names,
             schedule: destination.schedule,
             resource: Arc::clone(&resource),
             incarnation,
@@ -296,6 +324,6 @@ pub(crate) fn start(settings: Settings) -> Result<Guard, Error> {
         let (intake, control, voice) = (Arc::clone(&intake), Arc::clone(&control), Arc::clone(&voice));
         Worker::new(intake, control, voice, lanes, tee, incarnation).spawn().map_err(Error::Spawn)?;
     }
-    let core = Core::register(intake, control, voice, settings.shutdown);
+    let core = Core::register(intake, control, voice, settings.shutdown, longest_attempt + DOCTOR_GRACE);
     Ok(Guard::new(Handle { core }))
 }

@@ -90,6 +90,7 @@ mod batch;
 mod capture;
 mod config;
 mod contain;
+mod doctor;
 mod error;
 mod exit;
 mod flush;
@@ -106,6 +107,7 @@ mod resource;
 mod tee;
 #[cfg(feature = "testing")]
 pub mod testing;
+mod visit;
 mod voice;
 mod wire;
 mod worker;
@@ -113,7 +115,8 @@ mod worker;
 pub use capture::{FieldValue, Json, Record, json};
 #[doc(hidden)]
 pub use config::settings_table;
-pub use config::{BacklogOverflow, Builder, Compression, Destination, Overflow, init};
+pub use config::{BacklogOverflow, Builder, Compression, Destination, Overflow, diagnose, init};
+pub use doctor::{Diagnosis, Examination, Step};
 pub use error::Error;
 pub use frame::Severity;
 pub use handle::{Guard, Handle};

@@ -19,7 +19,7 @@ use futures_util::stream::FuturesUnordered;
 use tokio::runtime;
 
 use crate::announce::Announcer;
-use crate::capture::Intake;
+use crate::capture::{Intake, Record};
 use crate::contain::contained;
 use crate::flush::{Control, Ticket};
 use crate::frame::{Frame, RecordRef, Severity};
@@ -185,6 +185,7 @@ impl Worker {
         loop {
             let now = Instant::now();
             self.see_tickets(now);
+            self.see_visits(now, |sending| sendings.push(sending));
             let drained = self.drain(now);
             self.announce(now);
             self.mark_flushes(now);
@@ -272,6 +273,21 @@ impl Worker {
         let records = self.announcer.look(&self.intake.queue, lanes, &self.voice, closing, now);
         for record in records {
             self.hand_own(&record.into_own_frame(), now);
+        }
+    }
+
+    /// The doctor came: each lane sends a marked record at once.
+    fn see_visits(&mut self, now: Instant, mut start: impl FnMut(Sending)) {
+        for visit in self.control.take_visits() {
+            self.own += 1;
+            let frame = Record::new(Severity::Info, "a record to see whether records arrive")
+                .target("logchute")
+                .field("logchute.doctor", true)
+                .into_own_frame();
+            let (id, nanos) = self.numbers.next(frame.nanos());
+            for lane in &mut self.lanes {
+                lane.examine(&frame, id, nanos, &visit, now).into_iter().for_each(&mut start);
+            }
         }
     }
 
@@ -375,6 +391,8 @@ impl Worker {
         for (lane, health) in self.lanes.iter().zip(&mut books.health) {
             lane.publish_health(health);
         }
+        drop(books);
+        self.lanes.iter_mut().for_each(Lane::tell_visits);
     }
 }
 

@@ -157,6 +157,10 @@ impl Facts {
         self.oldest
     }
 
+    pub(crate) const fn newest_ahead(&self) -> Option<Duration> {
+        self.newest
+    }
+
     pub(crate) const fn token_as(&self) -> TokenAs {
         self.token
     }

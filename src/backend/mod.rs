@@ -11,6 +11,7 @@
 pub(crate) mod conformance;
 #[cfg(test)]
 mod corpus;
+mod describe;
 mod facts;
 mod flat;
 pub mod json;
@@ -18,6 +19,7 @@ pub(crate) mod proto;
 mod scheme;
 mod verdict;
 
+pub(crate) use self::describe::describe;
 pub use self::facts::{Delivery, Facts, TokenAs};
 pub(crate) use self::scheme::{Foreign, Says, Scheme, Setup, Written};
 pub use self::verdict::{Reply, Verdict};

@@ -15,13 +15,15 @@ pub struct Reply {
     pub retry_after: Option<Duration>,
     /// The beginning of the body, at most 64 KiB.
     pub body: Vec<u8>,
+    /// How far this machine's clock is ahead of the store's, in seconds, where the store told the time.
+    pub(crate) ahead: Option<i64>,
 }
 
 impl Reply {
     /// A reply, for tests of a backend.
     #[must_use]
     pub fn new(status: u16, body: impl Into<Vec<u8>>) -> Self {
-        Self { status, retry_after: None, body: body.into() }
+        Self { status, retry_after: None, body: body.into(), ahead: None }
     }
 
     /// The body as text, with a replacement character where it is none.

@@ -49,6 +49,8 @@ pub struct Builder {
     pub(super) shutdown: Given<Duration>,
     pub(super) hook: Option<Hook>,
     pub(super) remarks: Vec<String>,
+    /// Whether `init` calls the doctor.
+    pub(super) doctor: bool,
 }
 
 /// Directives for the tee, or what `RUST_LOG` was found to say.
@@ -81,6 +83,7 @@ impl Builder {
             shutdown: Given::by("shutdown_limit", Duration::from_secs(5)),
             hook: None,
             remarks: Vec::new(),
+            doctor: false,
         }
     }
 

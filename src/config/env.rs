@@ -72,6 +72,7 @@ pub(super) fn builder(env: &Env) -> Result<Builder, Error> {
         remark.into_iter().for_each(|remark| reader.remark(remark));
     }
 
+    builder.doctor = reader.parsed("LOGCHUTE_DOCTOR", units::switch)?.unwrap_or(false);
     overwrite(&mut builder.queue_bytes, reader.given("LOGCHUTE_QUEUE_BYTES", units::bytes)?);
     overwrite(&mut builder.overflow, reader.given("LOGCHUTE_OVERFLOW", units::overflow)?);
     overwrite(&mut builder.shutdown, reader.given("LOGCHUTE_SHUTDOWN", units::duration)?);

@@ -1,8 +1,10 @@
 //! The one line.
 
-use std::sync::{Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
 
 use super::Builder;
+use crate::doctor::Diagnosis;
 use crate::error::Error;
 use crate::exit::Core;
 use crate::handle::{Guard, Handle};
@@ -21,6 +23,8 @@ static FIRST: Mutex<Weak<Core>> = Mutex::new(Weak::new());
 /// [`Error::Spawn`] if no thread can be had. That a store cannot be reached is no error: the pipeline starts,
 /// reports and keeps.
 ///
+/// With `LOGCHUTE_DOCTOR=1` it calls the [doctor](Handle::doctor) before it returns.
+///
 /// # Examples
 ///
 /// ```
@@ -35,8 +39,45 @@ pub fn init() -> Result<Guard, Error> {
     if let Some(core) = first.upgrade() {
         return Ok(Guard::new(Handle::from_core(core)));
     }
-    let guard = Builder::from_env()?.start()?;
+    let builder = Builder::from_env()?;
+    let calls_doctor = builder.doctor;
+    let guard = builder.start()?;
     guard.install(tracing_subscriber::registry())?;
-    *first = std::sync::Arc::downgrade(guard.core());
+    if calls_doctor {
+        let diagnosis = guard.doctor().to_string();
+        diagnosis.lines().for_each(|line| guard.core().voice().always(line));
+    }
+    *first = Arc::downgrade(guard.core());
     Ok(guard)
+}
+
+/// Looks at what the environment says, without installing anything: starts a pipeline, calls the
+/// [doctor](crate::Handle::doctor), and ends it. Settings that are refused are part of what it finds.
+///
+/// Blocks until every store has answered, at most for `LOGCHUTE_TIMEOUT` and two seconds. `cargo run --example doctor`
+/// does this and no more. `LOGCHUTE_DOCTOR=1` makes [`init`] do it.
+///
+/// # Examples
+///
+/// ```
+/// // No variable is set here.
+/// let diagnosis = logchute::diagnose();
+/// assert_eq!(diagnosis.examinations()[0].settings, ["LOGCHUTE_URL"]);
+/// ```
+pub fn diagnose() -> Diagnosis {
+    let said = Arc::<Mutex<Vec<String>>>::default();
+    let hears = Arc::clone(&said);
+    let hear = move |line: &str| {
+        hears.lock().unwrap_or_else(PoisonError::into_inner).push(line.trim_start_matches("logchute: ").to_owned())
+    };
+    match Builder::from_env().and_then(|builder| builder.no_tee().on_diagnostic(hear).start()) {
+        Ok(logs) => {
+            let remarks = std::mem::take(&mut *said.lock().unwrap_or_else(PoisonError::into_inner));
+            let diagnosis = logs.doctor().with_remarks(remarks);
+            // The record is not waited for: whether it arrives has been told.
+            let _ = logs.shutdown(Duration::ZERO);
+            diagnosis
+        }
+        Err(error) => Diagnosis::of_error(&error),
+    }
 }

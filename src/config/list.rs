@@ -99,6 +99,13 @@ pub(super) const SETTINGS: &[Setting] = &[
     ),
     plain("RUST_LOG", "tee_filter", "`info,hyper=warn`", "as `LOGCHUTE_FILTER`", "which records the tee shows"),
     plain(
+        "LOGCHUTE_DOCTOR",
+        "Handle::doctor",
+        "`1`, `0`",
+        "`0`",
+        "`init` sends one marked record to each destination, waits for the answer, and says on stderr what is wrong",
+    ),
+    plain(
         "LOGCHUTE_QUEUE_BYTES",
         "queue_bytes",
         "64KiB to 1GiB",

@@ -21,7 +21,7 @@ mod url;
 pub use builder::Builder;
 pub use destination::Destination;
 pub(crate) use filter::parse as parse_filter;
-pub use init::init;
+pub use init::{diagnose, init};
 pub use list::settings_table;
 pub use settings::{BacklogOverflow, Compression, Overflow};
 pub(crate) use settings::{LaneSettings, Settings};

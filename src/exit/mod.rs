@@ -12,9 +12,12 @@ use std::time::{Duration, Instant};
 
 use crate::capture::{Intake, install_panic_hook};
 use crate::contain::quietly;
+use crate::doctor::Diagnosis;
 use crate::flush::{Control, Ticket};
 use crate::ledger::{Ledger, Report};
 use crate::mute;
+use crate::queue::deadline;
+use crate::visit::Visit;
 use crate::voice::Voice;
 
 /// All pipelines of the process.
@@ -35,6 +38,8 @@ pub(crate) struct Core {
     control: Arc<Control>,
     voice: Arc<Voice>,
     limit: Duration,
+    /// How long an attempt of the slowest destination may take, and a little more.
+    patience: Duration,
     pid: u32,
     logger: AtomicBool,
     /// When the last flush of a guard ran out of time.
@@ -47,12 +52,14 @@ impl Core {
         control: Arc<Control>,
         voice: Arc<Voice>,
         limit: Duration,
+        patience: Duration,
     ) -> Arc<Self> {
         let core = Arc::new(Self {
             intake,
             control,
             voice,
             limit,
+            patience,
             pid: process::id(),
             logger: AtomicBool::new(false),
             out_of_time: Mutex::new(None),
@@ -123,6 +130,18 @@ impl Core {
             }
             None => self.wait(self.control.submit(&self.intake.queue, limit, true)),
         }
+    }
+
+    pub(crate) fn doctor(&self) -> Diagnosis {
+        if self.intake.direct.is_some() {
+            return Diagnosis::without_destination();
+        }
+        let lanes: Vec<String> = self.control.books().health.iter().map(|lane| lane.name.clone()).collect();
+        let visit = Arc::new(Visit::new(deadline(self.patience)));
+        // The worker, which would be waited for, is what runs here.
+        let is_let_in = !mute::is_ours() && self.control.visit(&self.intake.queue, &visit);
+        let seen = if is_let_in { visit.wait(lanes.len()) } else { Vec::new() };
+        Diagnosis::of(&lanes, &seen)
     }
 
     fn wait(&self, submitted: Option<Arc<Ticket>>) -> Report {

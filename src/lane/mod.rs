@@ -20,7 +20,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use crate::backend::{Backend, Payload, Reply};
+use crate::backend::{Backend, Payload, Reply, describe};
 use crate::batch::{Batcher, Limits, Stored};
 use crate::config::LaneSettings;
 use crate::contain::contained;
@@ -28,8 +28,9 @@ use crate::frame::{Frame, RecordId, RecordRef, Severity};
 use crate::health::{DestinationHealth, DestinationState};
 use crate::ledger::{DestinationLedger, Losses, Reason};
 use crate::resource::Resource;
+use crate::visit::{self, Seen, Visit};
 use crate::voice::Voice;
-use crate::wire::{Client, Failure, Names};
+use crate::wire::{Client, Failure};
 use backlog::Backlog;
 use job::Job;
 use pace::Pace;
@@ -48,8 +49,6 @@ pub(crate) struct LaneParts {
     pub(crate) name: String,
     pub(crate) backend: Box<dyn Backend>,
     pub(crate) client: Client,
-    /// What its settings are called, for what is said about it.
-    pub(crate) names: Names,
     pub(crate) schedule: Option<Box<dyn Schedule>>,
     pub(crate) resource: Arc<Resource>,
     pub(crate) incarnation: u128,
@@ -69,6 +68,7 @@ struct Flight {
     job: Job,
     payload_bytes: usize,
     asking: Option<Asking>,
+    visit: Option<Arc<Visit>>,
 }
 
 /// The store has the batch, but does not say yet that it keeps it.
@@ -77,6 +77,13 @@ struct Asking {
     question: Payload,
     since: Instant,
     wait: Duration,
+}
+
+/// How a request ended, for [`Lane::conclude`].
+struct End {
+    asking: Option<Asking>,
+    result: Result<Reply, Failure>,
+    payload_bytes: usize,
 }
 
 /// How a request ended, for [`Lane::end`].
@@ -102,6 +109,8 @@ pub(crate) struct Lane {
     flights_payload: usize,
     /// Batches of which the store is to be asked what became.
     questions: Vec<u64>,
+    /// What the doctor is to be told once the books say it as well.
+    visits: Vec<(Arc<Visit>, Seen)>,
     pace: Pace,
     next_number: u64,
     urgent: bool,
@@ -134,6 +143,7 @@ impl Lane {
             flights_held: 0,
             flights_payload: 0,
             questions: Vec::new(),
+            visits: Vec::new(),
             pace: Pace::new(in_flight, parts.schedule.take()),
             next_number: 0,
             urgent: false,
@@ -293,7 +303,7 @@ impl Lane {
         job.tried = true;
         let (number, payload_bytes) = (job.number, payload.bytes().len());
         let sending = self.parts.client.send(payload, self.parts.settings.timeout);
-        self.depart(Flight { job, payload_bytes, asking: None });
+        self.depart(Flight { job, payload_bytes, asking: None, visit: None });
         let lane = self.parts.index;
         Box::pin(async move { Outcome { lane, number, result: sending.await } })
     }
@@ -315,7 +325,7 @@ impl Lane {
     /// The store will be asked, after a while, what became of a batch that it has.
     fn ask(&mut self, job: Job, asking: Asking) {
         self.questions.push(job.number);
-        self.depart(Flight { job, payload_bytes: 0, asking: Some(asking) });
+        self.depart(Flight { job, payload_bytes: 0, asking: Some(asking), visit: None });
     }
 
     fn question(&self, number: u64) -> Option<Sending> {
@@ -328,11 +338,55 @@ impl Lane {
         }))
     }
 
+    /// The doctor came: this record is sent at once, in a request of its own, whatever else waits.
+    pub(crate) fn examine(
+        &mut self,
+        frame: &Frame,
+        id: RecordId,
+        nanos: i64,
+        visit: &Arc<Visit>,
+        now: Instant,
+    ) -> Option<Sending> {
+        let limits = Limits { cost: usize::MAX, records: 1, bytes: usize::MAX, linger: Duration::ZERO };
+        let mut batcher = Batcher::new(limits);
+        batcher.add(frame, id, nanos, 0, now);
+        let mut job = Job::new(self.next_number, batcher.seal()?, now);
+        self.next_number += 1;
+        let batch = job.next(self.parts.incarnation, &self.parts.resource);
+        match contained(|| self.parts.backend.encode(&batch)) {
+            Ok(payload) => {
+                let sending = self.send(job, payload);
+                self.flights.last_mut()?.visit = Some(Arc::clone(visit));
+                Some(sending)
+            }
+            Err(message) => {
+                self.visits.push((Arc::clone(visit), self.seen(visit::Outcome::Panicked(message.clone()))));
+                self.panicked(&mut job, &message, false, now);
+                self.put_back(job);
+                None
+            }
+        }
+    }
+
+    /// What the doctor is told.
+    fn seen(&self, outcome: visit::Outcome) -> Seen {
+        Seen {
+            destination: self.parts.name.clone(),
+            url: self.parts.client.url().to_owned(),
+            names: self.parts.client.names().clone(),
+            facts: contained(|| describe(&*self.parts.backend)).unwrap_or_default(),
+            newest: contained(|| self.parts.backend.facts().newest_ahead()).unwrap_or_default(),
+            outcome,
+        }
+    }
+
     /// A request ended: what that means for its records, and for the next ones.
     pub(crate) fn end(&mut self, outcome: Outcome, now: Instant) {
-        let Some(Flight { mut job, payload_bytes, asking }) = self.land(outcome.number) else { return };
+        let Some(flight) = self.land(outcome.number) else { return };
+        let (mut job, visit) = (flight.job, flight.visit);
+        let end = End { asking: flight.asking, result: outcome.result, payload_bytes: flight.payload_bytes };
         // The schedule may be the user's code: a panic in it is the worker's death, but not the end of the batch.
-        match contained(|| self.conclude(&mut job, asking, outcome.result, payload_bytes, now)) {
+        match contained(|| self.conclude(&mut job, end, visit, now)) {
             Ok(Some(asking)) => self.ask(job, asking),
             Ok(None) => self.put_back(job),
             Err(message) => {
@@ -430,6 +484,11 @@ impl Lane {
         (books.rejected, books.dropped, books.owed_disk) = (*rejected, *dropped, *owed_disk);
         books.fallback = *fallback;
         books.owed_memory = self.owed();
+    }
+
+    /// Tells the doctor what was seen; the books are published by now.
+    pub(crate) fn tell_visits(&mut self) {
+        self.visits.drain(..).for_each(|(visit, seen)| visit.tell(seen));
     }
 
     pub(crate) fn dropped(&self) -> &Losses {

@@ -3,16 +3,18 @@
 //! The schedule and the backend may be the user's code and panic. So the books are written before they are asked, and
 //! a job is always put back by whoever called.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::job::Job;
 use super::pace::Next;
-use super::{Asking, Lane};
+use super::{Asking, End, Lane};
 use crate::backend::{Mode, Payload, Reply, Verdict};
 use crate::contain::contained;
 use crate::ledger::Reason;
+use crate::visit::{Outcome, Visit};
 use crate::voice::Topic;
-use crate::wire::{Failure, FailureKind};
+use crate::wire::FailureKind;
 
 /// A request whose connection was reset is sent in halves from this size on: servers close on a body that is too
 /// large before they have read it (seen with Fluent Bit at 12 MB).
@@ -34,12 +36,22 @@ impl Lane {
     pub(super) fn conclude(
         &mut self,
         job: &mut Job,
-        asking: Option<Asking>,
-        result: Result<Reply, Failure>,
-        payload_bytes: usize,
+        end: End,
+        visit: Option<Arc<Visit>>,
         now: Instant,
     ) -> Option<Asking> {
+        let End { asking, result, payload_bytes } = end;
         let judged = result.map(|reply| (contained(|| self.parts.backend.judge(&reply)), reply));
+        if let Some(visit) = visit {
+            let seen = self.seen(match &judged {
+                Ok((Ok(verdict), reply)) => {
+                    Outcome::Answered { reply: reply.clone(), verdict: verdict.clone(), ahead: reply.ahead }
+                }
+                Ok((Err(message), _)) => Outcome::Panicked(message.clone()),
+                Err(failure) => Outcome::Failed(failure.clone()),
+            });
+            self.visits.push((visit, seen));
+        }
         let asking = match (asking, &judged) {
             // What fails is the question; the batch itself is at the store.
             (Some(asking), Err(_) | Ok((Ok(Verdict::Retry { .. }), _))) => Some(asking.again(None)),
@@ -247,11 +259,12 @@ impl Lane {
 
     /// `job` is the one that failed, which is neither in flight nor waiting at this moment.
     fn unwell(&mut self, job: &Job, why: String, what: &str, now: Instant) {
-        let (name, names, owed) = (&self.parts.name, &self.parts.names, self.owed() + job.owed());
+        let (name, names, owed) = (&self.parts.name, self.parts.client.names(), self.owed() + job.owed());
         let limit = self.parts.settings.backlog_bytes;
-        let why = names.worded(&why);
+        let why = names.in_words_of_the_user(&why);
         let text = || {
-            let what = names.worded(&format!("{what} (backlog of {limit} bytes, LOGCHUTE_BACKLOG_BYTES)"));
+            let what =
+                names.in_words_of_the_user(&format!("{what} (backlog of {limit} bytes, LOGCHUTE_BACKLOG_BYTES)"));
             format!("{name} does not take records: {why}; {owed} are owed, {what}")
         };
         self.parts.voice.say(Topic::at("failed", self.parts.index), text, now);

@@ -18,13 +18,13 @@ pub(crate) struct Failure {
 /// Where it failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum FailureKind {
-    /// The host has no address.
+    /// The host has no address, or no name server says so.
     Resolve,
-    /// Nobody listens, or there is no way there.
+    /// Nobody listens or answers, or there is no way there.
     Connect,
     /// The handshake: a certificate, a version, or no TLS at the other end at all.
     Tls,
-    /// The deadline passed.
+    /// The deadline passed with a connection standing.
     Timeout,
     /// The connection broke off.
     Reset,
@@ -83,7 +83,12 @@ pub(super) fn late(place: Place<'_>, phase: Phase, timeout: Duration) -> Failure
              before it hangs; if it is only slow, raise LOGCHUTE_TIMEOUT"
         ),
     };
-    Failure { kind: FailureKind::Timeout, text }
+    let kind = match phase {
+        Phase::Resolving => FailureKind::Resolve,
+        Phase::Connecting => FailureKind::Connect,
+        Phase::Sending | Phase::Waiting | Phase::Reading(_) => FailureKind::Timeout,
+    };
+    Failure { kind, text }
 }
 
 /// The HTTP client gave up.

@@ -14,10 +14,10 @@ use http_body::{Frame, SizeHint};
 use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue};
 use reqwest::{Method, Request, Response, Url};
 
-use super::Options;
 use super::auth::Auth;
 use super::failure::{self, Failure, FailureKind, Phase, Place};
 use super::resolve::{Hung, Resolver, Way};
+use super::{Names, Options};
 use super::{mask, retry_after, url};
 use crate::backend::{Payload, Reply};
 use crate::config::Compression;
@@ -44,6 +44,7 @@ pub(crate) struct Client {
     https: bool,
     gzip: bool,
     auth: Mutex<Auth>,
+    names: Names,
     hung: Arc<Hung>,
 }
 
@@ -65,6 +66,7 @@ impl Client {
         }
         let builder = tls(reqwest::Client::builder(), &options, target.https)?;
         let shown = options.shown();
+        let names = options.names.clone();
         let auth = Auth::new(options.credentials, options.names, shown, Instant::now())?;
         let resolver = Resolver::default();
         let hung = Arc::clone(&resolver.hung);
@@ -98,6 +100,7 @@ impl Client {
             https: target.https,
             gzip: options.compression == Compression::Gzip && options.takes_gzip,
             auth: Mutex::new(auth),
+            names,
             hung,
         })
     }
@@ -136,6 +139,11 @@ impl Client {
     /// Where payloads go, as it may be printed: without the values of the query.
     pub(crate) fn url(&self) -> &str {
         &self.shown
+    }
+
+    /// What the user calls the settings.
+    pub(crate) fn names(&self) -> &Names {
+        &self.names
     }
 
     fn auth(&self) -> MutexGuard<'_, Auth> {
@@ -234,7 +242,9 @@ impl Attempt {
         };
 
         let status = response.status().as_u16();
-        let retry_after = retry_after::read(response.headers(), SystemTime::now());
+        let now = SystemTime::now();
+        let (retry_after, ahead) =
+            (retry_after::read(response.headers(), now), retry_after::ahead(response.headers(), now));
         let mut body = Vec::new();
         let broken = match tokio::time::timeout_at(deadline, read(&mut response, &mut body)).await {
             Ok(Ok(())) => None,
@@ -248,7 +258,7 @@ impl Attempt {
             Some(failure) if (200..300).contains(&status) => Err(failure),
             _ => {
                 let mut reply = Reply::new(status, body);
-                reply.retry_after = retry_after;
+                (reply.retry_after, reply.ahead) = (retry_after, ahead);
                 Ok(reply)
             }
         }

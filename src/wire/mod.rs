@@ -100,7 +100,7 @@ impl Options {
         if let Ok(target) = url::check(&self.url)
             && let Some(what) = self.exposed(&target)
         {
-            let permits = self.names.worded("LOGCHUTE_ALLOW_HTTP");
+            let permits = self.names.in_words_of_the_user("LOGCHUTE_ALLOW_HTTP");
             return Some(format!("{what} would go over plain http to another machine, which {permits}=true permits"));
         }
         let error = self.credentials.read(self.shown()).err().or_else(|| self.refused_files())?;

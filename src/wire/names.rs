@@ -68,9 +68,32 @@ impl Names {
         }
     }
 
-    /// The text with the variables of this destination where it names those of the only one.
-    pub(crate) fn worded(&self, text: &str) -> String {
-        self.prefix.as_ref().map_or_else(|| text.to_owned(), |prefix| text.replace(PREFIX, prefix))
+    /// A text that names variables of ours, with those that the user set in their place: of a lane, or of the world
+    /// that they came from.
+    pub(crate) fn in_words_of_the_user(&self, text: &str) -> String {
+        let is_part = |char: char| char.is_ascii_uppercase() || char.is_ascii_digit() || char == '_';
+        let mut words = String::with_capacity(text.len());
+        let mut rest = text;
+        while let Some(start) = rest.find(is_part) {
+            let end = rest[start..].find(|char| !is_part(char)).map_or(rest.len(), |len| start + len);
+            let word = &rest[start..end];
+            words.push_str(&rest[..start]);
+            words.push_str(&self.in_word_of_the_user(word).unwrap_or_else(|| word.to_owned()));
+            rest = &rest[end..];
+        }
+        words + rest
+    }
+
+    fn in_word_of_the_user(&self, variable: &str) -> Option<String> {
+        // What was put so already stays.
+        let of_lane = self.prefix.as_deref().filter(|prefix| *prefix != PREFIX);
+        if of_lane.is_some_and(|prefix| variable.starts_with(prefix)) {
+            return None;
+        }
+        let short = variable.strip_prefix(PREFIX)?;
+        let setting = short.to_ascii_lowercase();
+        let replaced = self.replaced.iter().find(|(known, _)| *known == setting);
+        replaced.map(|(_, theirs)| theirs.clone()).or_else(|| Some(format!("{}{short}", self.prefix.as_ref()?)))
     }
 
     /// The error under the name that the user knows.
@@ -79,8 +102,8 @@ impl Names {
             Error::Setting { name, value, must } => {
                 let value = self.url.clone().filter(|_| name == "url").unwrap_or(value);
                 let known = self.of(&name);
-                let name = if known == name { self.worded(&name) } else { known };
-                Error::Setting { name: name.into(), value, must: self.worded(&must).into() }
+                let name = if known == name { self.in_words_of_the_user(&name) } else { known };
+                Error::Setting { name: name.into(), value, must: self.in_words_of_the_user(&must).into() }
             }
             other => other,
         }
@@ -103,7 +126,11 @@ mod tests {
         let mut lane = Names::of_environment("LOGCHUTE_AUDIT_", "loki".into());
         assert_eq!(told(&lane, "cert"), "LOGCHUTE_AUDIT_CERT is \"x\", but must be set with LOGCHUTE_AUDIT_KEY");
         assert_eq!(told(&lane, "url"), "LOGCHUTE_AUDIT_URL is \"loki\", but must be set with LOGCHUTE_AUDIT_KEY");
+        let said = lane.in_words_of_the_user("see LOGCHUTE_URL (LOGCHUTE_TIMEOUT, HTTPS_PROXY); A_LOGCHUTE_URL");
+        assert_eq!(said, "see LOGCHUTE_AUDIT_URL (LOGCHUTE_AUDIT_TIMEOUT, HTTPS_PROXY); A_LOGCHUTE_URL");
+        assert_eq!(lane.in_words_of_the_user(&said), said);
         lane.replace("url", "LOKI_URL");
+        assert_eq!(lane.in_words_of_the_user("see LOGCHUTE_URL"), "see LOKI_URL");
         assert_eq!(told(&lane, "url"), "LOKI_URL is \"x\", but must be set with LOGCHUTE_AUDIT_KEY");
     }
 }

@@ -23,6 +23,13 @@ pub(super) fn read(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     Some(then.duration_since(now).unwrap_or_default().min(LONGEST))
 }
 
+/// How far `now` is ahead of the reply's own `Date`, in seconds.
+pub(super) fn ahead(headers: &HeaderMap, now: SystemTime) -> Option<i64> {
+    let then = headers.get(DATE).and_then(date)?;
+    let seconds = |span: Duration| i64::try_from(span.as_secs()).unwrap_or(i64::MAX);
+    Some(now.duration_since(then).map_or_else(|behind| -seconds(behind.duration()), seconds))
+}
+
 fn date(value: &HeaderValue) -> Option<SystemTime> {
     httpdate::parse_http_date(value.to_str().ok()?).ok()
 }

@@ -1,35 +1,59 @@
 //! Records that have broken a log store, or something on the way to it.
 
-use base64::Engine as _;
-use logchute::{Record, Severity};
+use logchute::Severity;
 use serde_json::json;
 
-/// Names that are taken, by us or by VictoriaLogs; a field that is named so comes back as `field_NAME`.
-pub(crate) const RESERVED: [&str; 19] = [
-    "",
+use crate::given::Given;
+
+/// Names that say what became of a record: a field that is named so comes back as `field_NAME` from every server.
+pub(crate) const OURS: [&str; 5] = ["", "fields_left_out", "logchute.own", "original_len", "truncated"];
+
+/// Names that logchute needs for other things in one store or another.
+pub(crate) const TAKEN: [&str; 14] = [
     "_msg",
     "_stream",
     "_stream_id",
     "_time",
-    "fields_left_out",
     "file",
     "id",
     "level",
     "line",
-    "logchute.own",
     "message",
-    "original_len",
     "service_name",
     "span",
     "target",
     "thread",
     "time",
-    "truncated",
 ];
 
-/// Names that Loki would take for another one of their record, and what they become on the way there.
-pub(crate) const SAME_FOR_LOKI: [(&str, &str); 3] =
-    [("a-b", "field_a-b"), ("a.b", "field_a.b_2"), ("time", "field_time_2")];
+/// Names that mean something to one server or another, for all that logchute knows: where a way says nothing about
+/// them, they come back as they are.
+const KNOWN: [&str; 24] = [
+    "@timestamp",
+    "_id",
+    "_index",
+    "_source",
+    "app_name",
+    "body",
+    "chunk",
+    "ddsource",
+    "ddtags",
+    "event",
+    "facility",
+    "fluent.tag",
+    "host",
+    "hostname",
+    "labels",
+    "log",
+    "log.level",
+    "priority",
+    "service",
+    "severity",
+    "source",
+    "status",
+    "tag",
+    "timestamp",
+];
 
 /// One record.
 pub(crate) struct Case {
@@ -55,62 +79,8 @@ impl Case {
     }
 }
 
-/// A value as it was given to the record.
-#[derive(Clone, Debug)]
-pub(crate) enum Given {
-    Bool(bool),
-    I64(i64),
-    U64(u64),
-    I128(i128),
-    U128(u128),
-    F64(f64),
-    Text(String),
-    Bytes(Vec<u8>),
-    Json(serde_json::Value),
-}
-
-impl Given {
-    pub(crate) fn add_to(&self, record: Record, key: &'static str) -> Record {
-        match self {
-            Self::Bool(value) => record.field(key, *value),
-            Self::I64(value) => record.field(key, *value),
-            Self::U64(value) => record.field(key, *value),
-            Self::I128(value) => record.field(key, *value),
-            Self::U128(value) => record.field(key, *value),
-            Self::F64(value) => record.field(key, *value),
-            Self::Text(value) => record.field(key, value.clone()),
-            Self::Bytes(value) => record.field(key, value.as_slice()),
-            Self::Json(value) => record.field(key, logchute::json(value)),
-        }
-    }
-
-    /// A part of a nested value; what is no object stays JSON.
-    pub(crate) fn of_json(value: &serde_json::Value) -> Self {
-        match value {
-            serde_json::Value::String(text) => Self::Text(text.clone()),
-            other => Self::Json(other.clone()),
-        }
-    }
-
-    /// Whether this text is that value: numbers with all their digits, floating-point numbers to the last bit.
-    pub(crate) fn is(&self, found: &str) -> bool {
-        match self {
-            Self::Bool(value) => found == value.to_string(),
-            Self::I64(value) => found == value.to_string(),
-            Self::U64(value) => found == value.to_string(),
-            Self::I128(value) => found == value.to_string(),
-            Self::U128(value) => found == value.to_string(),
-            Self::F64(value) if value.is_nan() => found == "NaN",
-            Self::F64(value) => found.parse::<f64>().is_ok_and(|found| found.to_bits() == value.to_bits()),
-            Self::Text(value) => found == value,
-            Self::Bytes(value) => found == base64::engine::general_purpose::STANDARD.encode(value),
-            Self::Json(value) => serde_json::from_str::<serde_json::Value>(found).is_ok_and(|found| found == *value),
-        }
-    }
-}
-
 pub(crate) fn corpus() -> Vec<Case> {
-    let text = |text: &str| Given::Text(text.to_owned());
+    let text = Given::text;
     let mut cases = vec![
         Case::new("plain", "hello"),
         Case::new("no message", "").with("why", text("some libraries log fields alone")),
@@ -188,8 +158,9 @@ pub(crate) fn corpus() -> Vec<Case> {
             .with("a.b", Given::I64(3))
             .with("A_B", Given::I64(4)),
     ];
-    let reserved = Case::new("reserved names", "mine");
-    cases.push(RESERVED.iter().fold(reserved, |case, key| case.with(key, text("theirs"))));
+    for (what, names) in [("our names", &OURS[..]), ("taken names", &TAKEN), ("names that some server knows", &KNOWN)] {
+        cases.push(names.iter().fold(Case::new(what, "mine"), |case, key| case.with(key, text("theirs"))));
+    }
     cases.extend(
         Severity::ALL
             .into_iter()

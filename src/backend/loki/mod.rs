@@ -16,6 +16,7 @@ mod tests;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use self::entry::{Attributes, Json, Protobuf, Wire};
 use self::labels::{Labels, Promoted, Stream};
@@ -29,6 +30,12 @@ use crate::frame::Raw;
 const PUSH_BYTES: usize = 1024 * 1024;
 /// Keeps the answer to a push within a second or so.
 const PUSH_RECORDS: usize = 10_000;
+
+/// What Loki takes by default: `reject_old_samples_max_age` and `creation_grace_period`. VictoriaLogs keeps as much, without
+/// a word when it is more (`-retentionPeriod`).
+const OLDEST: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+const NEWEST: Duration = Duration::from_secs(10 * 60);
+const VICTORIALOGS_NEWEST: Duration = Duration::from_secs(2 * 24 * 60 * 60);
 
 const PATH: &str = "/loki/api/v1/push";
 /// The same at VictoriaLogs, which by default takes a line that is a JSON object apart.
@@ -143,7 +150,12 @@ impl Backend for Loki {
         // VictoriaLogs keeps equal entries side by side.
         let is_victorialogs = path.ends_with(VICTORIALOGS_PATH);
         let delivery = if is_victorialogs { Delivery::AtLeastOnce } else { Delivery::EffectivelyOnce };
-        let facts = Facts::new("loki").delivery(delivery).batch_bytes(PUSH_BYTES).batch_records(PUSH_RECORDS);
+        let facts = Facts::new("loki")
+            .delivery(delivery)
+            .batch_bytes(PUSH_BYTES)
+            .batch_records(PUSH_RECORDS)
+            .oldest(OLDEST)
+            .newest(if is_victorialogs { VICTORIALOGS_NEWEST } else { NEWEST });
         match self.encoding {
             Encoding::Protobuf => facts,
             Encoding::Json => facts.gzip(),

@@ -1,0 +1,33 @@
+//! An orderly restart while records flow. Both ways are at least once here: what was stored before the connection broke,
+//! and not acked any more, is stored again.
+
+use logchute::backend::Encoding;
+
+use super::VictoriaLogs;
+use super::loki::ByLoki;
+use super::ndjson::ByNdjson;
+use crate::flood::flood;
+use crate::server::{Server, Signal};
+use crate::way::Way;
+
+fn a_restart_loses_nothing<W: Way>(way: impl FnOnce(VictoriaLogs) -> W) {
+    let mut server = Server::start("victorialogs");
+    let way = way(VictoriaLogs::at(server.variable("URL")));
+    let outcome = flood(&way, || {
+        server.end(Signal::Term);
+        server.start_again();
+    });
+    assert_eq!((outcome.lost, outcome.foreign), (0, 0), "{outcome}");
+}
+
+#[test]
+#[ignore = "needs VictoriaLogs: tests/servers/victorialogs.sh"]
+fn a_restart_in_mid_flood_loses_nothing_by_loki() {
+    a_restart_loses_nothing(|store| ByLoki { store, encoding: Encoding::Protobuf });
+}
+
+#[test]
+#[ignore = "needs VictoriaLogs: tests/servers/victorialogs.sh"]
+fn a_restart_in_mid_flood_loses_nothing_by_ndjson() {
+    a_restart_loses_nothing(ByNdjson);
+}
