@@ -26,8 +26,8 @@ pub(crate) struct Scheme {
     pub(crate) written: &'static [Written],
     /// The URL of a bare name where no variable gives one.
     pub(crate) default_url: Option<&'static str>,
-    /// Variables of that store's own world. Of those that say the same the first that is set wins, and one of ours
-    /// goes before all of them. URLs are looked at only where ours is a bare name.
+    /// Variables of that store's own world. Of those that say the same the first that can be used wins, and one of ours
+    /// goes before all of them. What is wrong with one is told, and never an error. URLs are looked at only where ours is a bare name.
     pub(crate) foreign: &'static [Foreign],
     /// Builds it.
     pub(crate) build: fn(&Setup<'_>) -> Result<Box<dyn Backend>, Error>,

@@ -88,6 +88,7 @@ impl Builder {
     }
 
     /// What the environment says; setters that are called afterwards override it, and [`send_to`](Self::send_to) adds to it.
+    /// What a lane says for itself (`LOGCHUTE_AUDIT_LINGER`) stays.
     ///
     /// Unlike with [`new`](Self::new) there is a tee, in text on stderr, unless `LOGCHUTE_TEE` says otherwise.
     ///
@@ -175,7 +176,8 @@ impl Builder {
 
     /// What happens to a record for which the queue has no room. Default: it is dropped and counted.
     ///
-    /// With [`Overflow::Block`] its thread waits, from 1 millisecond to 1 hour at most.
+    /// With [`Overflow::Block`] its thread waits, from 1 millisecond to 1 hour at most. Records then stay in the queue
+    /// while the backlog of any destination is full, so that one that is away may hold up the others.
     pub fn overflow(mut self, overflow: Overflow) -> Self {
         self.overflow = Given::by("overflow", overflow);
         self

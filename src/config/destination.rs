@@ -120,7 +120,9 @@ impl Destination {
         self
     }
 
-    /// A further header of each request. Its value is treated as a secret.
+    /// A further header of each request. Its value is treated as a secret: it is not shown, and the same one for a
+    /// destination at another host is refused at start. Headers that are known to hold none may go anywhere: those of
+    /// tenants, `Accept`, `User-Agent`, and VictoriaLogs' `VL-…`.
     pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.reach.credentials.headers.push((name.into(), Secret::value(value)));
         self

@@ -9,6 +9,8 @@
 //! A lane runs on the worker alone. It owns what it owes: requests in flight carry copies, so that nothing is lost
 //! when one of them, or the worker, dies.
 
+#[cfg(test)]
+mod apart;
 mod backlog;
 mod job;
 mod pace;

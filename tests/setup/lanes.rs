@@ -56,6 +56,13 @@ pub(super) fn cases() -> Vec<Case> {
             // What it did not get is told, and under which name it is to be found.
             assert!(end.stderr.contains("ops") && end.stderr.contains("LOGCHUTE_OPS_URL"), "{end:#?}");
         }),
+        case("the_doctor_names_the_settings_of_the_lane", || {
+            let (ops, audit) = (Store::new(), behind("x-audit", "of-audit"));
+            let end = run(&ops, &audit, &[("LOGCHUTE_DOCTOR", "1"), ("LOGCHUTE_SHUTDOWN", "300ms")]);
+            end.assert_well();
+            assert!(end.stderr.contains("LOGCHUTE_AUDIT_TOKEN"), "{end:#?}");
+            assert!(!end.stderr.contains("LOGCHUTE_OPS_") && !end.stderr.contains("LOGCHUTE_TOKEN"), "{end:#?}");
+        }),
         case("what_is_misspelt_for_a_lane_is_told", || {
             let (ops, audit) = (Store::new(), Store::new());
             let end =

@@ -43,7 +43,7 @@ fn b7_urls_that_cannot_be_meant_are_refused_with_a_reason() {
 #[test]
 fn what_needs_tls_says_that_it_is_not_compiled_in() {
     for variable in [("LOGCHUTE_URL", "loki+https://host"), ("LOGCHUTE_CA", "/ca.pem")] {
-        assert!(refusal(&[variable]).2.contains("needs the feature `tls`"));
+        assert!(refusal(&[variable]).2.contains("the feature `tls`, which is not compiled in"));
     }
 }
 
