@@ -14,6 +14,8 @@ mod corpus;
 mod describe;
 mod facts;
 mod flat;
+#[cfg(test)]
+mod generated;
 pub mod json;
 pub(crate) mod proto;
 mod scheme;
