@@ -32,6 +32,8 @@ pub use crate::resource::Resource;
 scheme::backends! {
     loki: Loki, Encoding;
     ndjson: Ndjson;
+    #[cfg(feature = "otlp")]
+    otlp: Otlp;
 }
 
 /// What speaks to one kind of store. Not yet stable, see the [module](self).
