@@ -4,7 +4,9 @@ use tracing::Metadata;
 
 use super::callsite::repeats_a_name;
 use super::fields::{Entries, Fields, Raw, Reader, Spans, text};
-use super::{FIELDS_MAX, FLAG_INLINE_CALLSITE, FLAG_MESSAGE_CUT, FLAG_NAMED_KEYS, FLAG_OWN, HEAD, SPANS_MAX, Severity, tag};
+use super::{
+    FIELDS_MAX, FLAG_INLINE_CALLSITE, FLAG_MESSAGE_CUT, FLAG_NAMED_KEYS, FLAG_OWN, HEAD, SPANS_MAX, Severity, tag,
+};
 
 /// What tells one record from all others, the same on every attempt and after a restart.
 ///

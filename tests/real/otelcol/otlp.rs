@@ -4,8 +4,10 @@
 //!
 //! Names that logchute needs here are told apart (`docs/stores/otlp.md`). Integers beyond `i64` are texts of digits.
 
+use std::time::Duration;
+
 use logchute::backend::{Encoding, Otlp};
-use logchute::{Compression, Destination, Severity};
+use logchute::{Builder, Compression, Destination, Record, Severity};
 use serde_json::Value;
 
 use super::{Collector, Intake};
@@ -13,7 +15,7 @@ use crate::corpus::{OURS, TAKEN};
 use crate::flood::flood;
 use crate::given::Given;
 use crate::server::{Server, Signal, variable};
-use crate::there_and_back::there_and_back;
+use crate::there_and_back::{service, there_and_back, until};
 use crate::way::{Found, Way};
 
 struct ByOtlp {
@@ -52,7 +54,8 @@ impl Way for ByOtlp {
         found.id = found.take("log.record.uid");
         // The number says the same as the text.
         let numbers = ["TRACE", "DEBUG", "INFO", "WARN", "ERROR", "FATAL"].into_iter().zip((1..).step_by(4));
-        let is_number = |level: &String| numbers.clone().any(|one| one == (level, raw["severityNumber"].as_i64().unwrap_or(0)));
+        let is_number =
+            |level: &String| numbers.clone().any(|one| one == (level, raw["severityNumber"].as_i64().unwrap_or(0)));
         found.level = text(&raw["severityText"]).filter(is_number);
         // Where it was made.
         found.fields.insert("scope".to_owned(), raw["scope"]["name"].take());
@@ -138,4 +141,35 @@ fn a_restart_in_mid_flood_loses_nothing_by_otlp() {
         server.start_again();
     });
     assert_eq!((outcome.lost, outcome.foreign), (0, 0), "{outcome}");
+}
+
+#[test]
+#[ignore = "needs the Collector: tests/servers/otelcol.sh"]
+fn trace_context_comes_back_in_its_place() {
+    let way = ByOtlp::from_env(Encoding::Protobuf, Compression::None);
+    let service = service();
+    for encoding in [Encoding::Protobuf, Encoding::Json] {
+        let logs = Builder::new().send_to(Otlp::new(&way.url).encoding(encoding)).service(&service).start().unwrap();
+        let record = Record::new(Severity::Warn, "traced").field("trace_id", "5b8efff798038103d269b633813fc60c");
+        logs.emit(record.field("span_id", "eee19b7ec3c1b174").field("trace_flags", 1_i64));
+        logs.emit(Record::new(Severity::Warn, "not traced").field("trace_id", "5b8e").field("span_id", 7_i64));
+        assert!(logs.shutdown(Duration::from_secs(10)).settled());
+    }
+    let records = until(|| {
+        let mut all = way.collector.records(Intake::Otlp);
+        all.retain(|record| record["resource"]["service.name"] == *service);
+        (all.len() == 4).then_some(all)
+    });
+    for record in records {
+        let at = |name: &str| record[name].clone();
+        let attributes = &record["attributes"];
+        if record["body"] == "traced" {
+            assert_eq!(at("traceId"), "5b8efff798038103d269b633813fc60c");
+            assert_eq!((at("spanId"), at("flags")), ("eee19b7ec3c1b174".into(), 1.into()));
+            assert!(attributes.get("trace_id").is_none() && attributes.get("span_id").is_none(), "{record}");
+        } else {
+            assert_eq!((at("traceId"), at("spanId")), (Value::Null, Value::Null), "{record}");
+            assert_eq!((&attributes["trace_id"], &attributes["span_id"]), (&"5b8e".into(), &7.into()));
+        }
+    }
 }
