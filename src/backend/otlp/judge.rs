@@ -18,8 +18,10 @@ pub(super) fn judge(reply: &Reply) -> Verdict {
         200..=299 => success(reply),
         400 => {
             let lower = reply.text().to_lowercase();
-            // The Collector's answer to a body above `max_request_body_size`.
-            if lower.contains("too large") && !lower.contains("structured metadata") {
+            // The Collector's answer to a body above `max_request_body_size`, and that of VictoriaLogs to one above
+            // `-opentelemetry.maxRequestSize`.
+            let is_too_large = ["too large", "too big data size"].iter().any(|part| lower.contains(part));
+            if is_too_large && !lower.contains("structured metadata") {
                 Verdict::Split
             // VictoriaLogs' answer to JSON: every record would be found at fault.
             } else if lower.contains("json encoding isn't supported") {
@@ -223,8 +225,12 @@ mod tests {
 
     #[test]
     fn n1_too_large_is_halved_whatever_the_status() {
-        for body in status("http: request body too large") {
-            assert_eq!(verdict(400, body), Verdict::Split);
+        for said in
+            ["http: request body too large", "too big data size exceeding -opentelemetry.maxRequestSize=67108864 bytes"]
+        {
+            for body in status(said) {
+                assert_eq!(verdict(400, body), Verdict::Split);
+            }
         }
         for body in
             status("rpc error: code = ResourceExhausted desc = grpc: received message larger than max (5 vs. 4)")
@@ -269,6 +275,12 @@ mod tests {
         assert_eq!(verdict(401, "invalid token"), Verdict::Refresh);
         for code in [403, 404, 405, 415, 301] {
             assert!(matches!(verdict(code, ""), Verdict::Hold(_)), "{code}");
+        }
+        for said in [
+            "unsupported path requested: \"/v1/logs\"",
+            "cannot parse common params from request: cannot parse \"name\" as uint32",
+        ] {
+            assert!(matches!(verdict(400, said), Verdict::Hold(why) if why.contains(said)));
         }
         let json = "json encoding isn't supported for opentelemetry format. Use protobuf encoding";
         assert!(matches!(verdict(400, json), Verdict::Hold(why) if why.contains("Use protobuf")));

@@ -61,7 +61,7 @@ pub struct Otlp {
 impl Otlp {
     /// Sends to this receiver: its base URL, to whose path `/v1/logs` is added unless it ends with that; a query is kept.
     ///
-    /// Two stores are known by the path: Loki (`/otlp/v1/logs`), within whose limits each record is kept, and
+    /// Two stores are known by the path, and each record is kept within their limits: Loki (`/otlp/v1/logs`), and
     /// VictoriaLogs (`/insert/opentelemetry/v1/logs`), which takes protobuf only.
     #[must_use]
     pub fn new(base: impl Into<String>) -> Self {
@@ -97,7 +97,7 @@ impl Otlp {
     /// For VictoriaLogs it stays that: JSON is refused there.
     #[must_use]
     pub fn encoding(mut self, encoding: Encoding) -> Self {
-        if !self.path().ends_with(VICTORIALOGS_PATH) {
+        if !self.is_victorialogs() {
             self.encoding = encoding;
         }
         self
@@ -112,8 +112,18 @@ impl Otlp {
         path.ends_with(LOKI_PATH) && !path.contains("/api/")
     }
 
+    fn is_victorialogs(&self) -> bool {
+        self.path().ends_with(VICTORIALOGS_PATH)
+    }
+
     fn limits(&self) -> record::Limits {
-        if self.is_loki() { record::Limits::LOKI } else { record::Limits::NONE }
+        if self.is_loki() {
+            record::Limits::LOKI
+        } else if self.is_victorialogs() {
+            record::Limits::VICTORIALOGS
+        } else {
+            record::Limits::NONE
+        }
     }
 
     fn request<W: Wire>(&self, batch: &Batch<'_>) -> Vec<u8> {

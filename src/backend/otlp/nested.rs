@@ -25,6 +25,21 @@ pub(super) fn any<W: Wire>(out: &mut Vec<u8>, json: &str) {
     }
 }
 
+/// How many members are within, objects in objects included, and the longest `.outer.inner` of theirs in bytes.
+pub(super) fn members(json: &str) -> (usize, usize) {
+    fn within(json: &str, depth: usize) -> (usize, usize) {
+        if !json.starts_with('{') || depth > DEPTH_MAX {
+            return (0, 0);
+        }
+        let Ok(Members(all)) = serde_json::from_str(json) else { return (0, 0) };
+        all.iter().fold((0, 0), |(count, longest), (name, value)| {
+            let (of_its, below) = within(value.get(), depth + 1);
+            (count + 1 + of_its, longest.max(1 + name.len() + below))
+        })
+    }
+    within(json.trim_start(), 0)
+}
+
 /// Frames hold no deeper nesting than sixteen levels; bytes that only look like one shall not exhaust the stack.
 const DEPTH_MAX: usize = 32;
 

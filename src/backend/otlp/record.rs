@@ -11,7 +11,7 @@ use super::super::flat::{self, Form, Ids, Names};
 use super::super::{RecordRef, Value, json};
 use super::nested;
 use super::wire::{Head, Place, Tail, Wire};
-use crate::frame::Raw;
+use crate::frame::{KEY_MAX, Raw};
 
 const UID: &str = "log.record.uid";
 const FILE: &str = "code.file.path";
@@ -29,19 +29,36 @@ const RESERVED: Names<'static> =
         [UID, FILE, LINE, THREAD, MORE],
     ));
 
-/// How many attributes a record may have, and how many bytes their names and values.
+/// What a store takes of a record.
 #[derive(Clone, Copy)]
 pub(super) struct Limits {
     attributes: usize,
+    /// Of names and values.
     bytes: usize,
+    nested: Nested,
+}
+
+/// What becomes of nested values.
+#[derive(Clone, Copy)]
+enum Nested {
+    /// Arrays and lists of pairs.
+    Kept,
+    /// The same, of which the store makes `outer.inner` for so many members at most, in a record.
+    Flattened(usize),
+    /// JSON text.
+    Text,
 }
 
 impl Limits {
     /// The protocol has none, and a frame has at most 128 fields and a mebibyte.
-    pub(super) const NONE: Self = Self { attributes: usize::MAX, bytes: usize::MAX };
+    pub(super) const NONE: Self = Self { attributes: usize::MAX, bytes: usize::MAX, nested: Nested::Kept };
     /// Loki takes 128 keys of structured metadata (`max_structured_metadata_entries_count`) and 64 KiB
-    /// (`max_structured_metadata_size`), in which it counts attributes of the resource, severity, trace, scope and times.
-    pub(super) const LOKI: Self = Self { attributes: 116, bytes: 60 * 1024 };
+    /// (`max_structured_metadata_size`), in which it counts attributes of the resource, severity, trace, scope and times,
+    /// and each member of a nested value.
+    pub(super) const LOKI: Self = Self { attributes: 116, bytes: 60 * 1024, nested: Nested::Text };
+    /// VictoriaLogs drops a record of more than 1,000 fields (`-insert.maxFieldsPerLine`), or with a name of more than 128
+    /// bytes, and says that it took it.
+    pub(super) const VICTORIALOGS: Self = Self { nested: Nested::Flattened(500), ..Self::NONE };
 
     /// Where there are limits, those attributes count as well.
     pub(super) fn leave_room_for(&mut self, resource: &[(&str, &str)]) {
@@ -66,7 +83,7 @@ pub(super) struct Scratch {
 #[inline]
 pub(super) fn write<W: Wire>(out: &mut Vec<u8>, record: &RecordRef<'_>, limits: Limits, scratch: &mut Scratch) {
     let start = out.len();
-    let bytes = write_cut::<W>(out, record, limits.attributes, usize::MAX, scratch);
+    let bytes = write_cut::<W>(out, record, limits, usize::MAX, scratch);
     if bytes > limits.bytes {
         out.truncate(start);
         shorter::<W>(out, record, limits, scratch);
@@ -79,7 +96,7 @@ fn shorter<W: Wire>(out: &mut Vec<u8>, record: &RecordRef<'_>, limits: Limits, s
     let start = out.len();
     let mut cap = limits.bytes / 2;
     loop {
-        let bytes = write_cut::<W>(out, record, limits.attributes, cap, scratch);
+        let bytes = write_cut::<W>(out, record, limits, cap, scratch);
         if bytes <= limits.bytes {
             return;
         }
@@ -111,7 +128,7 @@ fn head<'a>(record: &RecordRef<'_>, message: &'a str) -> Head<'a> {
 fn write_cut<W: Wire>(
     out: &mut Vec<u8>,
     record: &RecordRef<'_>,
-    most: usize,
+    limits: Limits,
     cap: usize,
     scratch: &mut Scratch,
 ) -> usize {
@@ -123,7 +140,7 @@ fn write_cut<W: Wire>(
         W::attribute(out, Place::Record, UID, Value::Str(ids.text(record.id())));
         W::attribute(out, Place::Record, THREAD, Value::Str(record.thread()));
         let (tail, wire) = (Tail::default(), PhantomData);
-        let mut form = Attributes::<W> { record, out, most, count: 4, bytes: 0, more, tail, exception: None, wire };
+        let mut form = Attributes::<W> { record, out, limits, count: 4, bytes: 0, more, tail, exception: None, wire };
         if record.spans().next().is_some() {
             spans.clear();
             flat::span_path(spans, record.spans(), |out, name| out.extend_from_slice(name.as_bytes()));
@@ -182,8 +199,7 @@ fn write_site<W: Wire>(out: &mut Vec<u8>, record: &RecordRef<'_>) {
 struct Attributes<'w, W> {
     record: &'w RecordRef<'w>,
     out: &'w mut Vec<u8>,
-    /// How many there may be.
-    most: usize,
+    limits: Limits,
     count: usize,
     /// Of names and values.
     bytes: usize,
@@ -199,17 +215,29 @@ impl<W: Wire> Attributes<'_, W> {
     #[inline]
     fn attribute(&mut self, name: &str, value: Value<'_>) {
         self.count += 1;
-        if self.count >= self.most {
+        if self.count >= self.limits.attributes {
             return self.put_more(name, value);
         }
         self.bytes += name.len() + size(value);
         match value {
-            // Loki, which has limits, would take each of its members for an attribute.
-            Value::Json(json) if self.most == usize::MAX => {
+            Value::Json(json) if self.stays_nested(name, json) => {
                 let any = |out: &mut Vec<u8>| nested::any::<W>(out, json);
                 W::pair(self.out, Place::Record, json.len(), name, any);
             }
             value => W::attribute(self.out, Place::Record, name, value),
+        }
+    }
+
+    fn stays_nested(&mut self, name: &str, json: &str) -> bool {
+        match &mut self.limits.nested {
+            Nested::Kept => true,
+            Nested::Text => false,
+            Nested::Flattened(left) => {
+                let (members, longest) = nested::members(json);
+                let fits = members <= *left && name.len() + longest <= KEY_MAX;
+                *left -= if fits { members } else { 0 };
+                fits
+            }
         }
     }
 

@@ -407,6 +407,29 @@ fn loki_gets_no_more_attributes_than_it_takes_and_they_are_told() {
 }
 
 #[test]
+fn victorialogs_gets_no_name_and_no_number_of_fields_for_which_it_drops_a_record() {
+    let victorialogs = Otlp::new("http://vl:9428/insert/opentelemetry");
+    let object = |members: usize, name: &str| {
+        let members: Vec<_> = (0..members).map(|n| format!("\"{name}{n:03}\":{{\"x\":1}}")).collect();
+        format!("{{{}}}", members.join(","))
+    };
+    let frames = [frame(Severity::Info, "m", |w| {
+        w.fields.json(Key::named("short"), &object(10, "a"));
+        w.fields.json(Key::named(&"k".repeat(100)), &object(1, &"j".repeat(22)));
+        w.fields.json(Key::named(&"l".repeat(100)), &object(1, &"j".repeat(23)));
+        w.fields.json(Key::named("first"), &object(200, "a"));
+        w.fields.json(Key::named("second"), &object(200, "a"));
+        w.fields.json(Key::named("list"), "[{\"a\":1}]");
+    })];
+    let (_, found) = decoded::protobuf_of(&victorialogs, &frames, &resource());
+    let is_text = |name: &str| matches!(found[0].attributes[name], Some(Any::StringValue(_)));
+    assert!(!is_text("short") && !is_text("first") && !is_text("list"));
+    assert!(!is_text(&"k".repeat(100)), "a name of 128 bytes is one that it takes");
+    assert!(is_text(&"l".repeat(100)) && is_text("second"));
+    assert_eq!(found[0].text("second").unwrap(), object(200, "a"));
+}
+
+#[test]
 fn a_base_url_and_the_url_of_logs_are_the_same() {
     for (given, url) in [
         ("http://h:4318", "http://h:4318/v1/logs"),
