@@ -10,6 +10,8 @@ mod feedback;
 mod flush;
 mod hostile;
 mod ledger;
+#[cfg(feature = "otlp")]
+mod otlp;
 mod overflow;
 mod poison;
 mod retry;
