@@ -314,7 +314,10 @@ pub(crate) fn start(settings: Settings) -> Result<Guard, Error> {
         for lane in &lanes {
             let name = lane.name().to_owned();
             books.destinations.push(DestinationLedger { name: name.clone(), ..DestinationLedger::default() });
-            books.health.push(DestinationHealth { name, state: DestinationState::Well, last_failure: None });
+            let mut health =
+                DestinationHealth { name, state: DestinationState::Well, last_failure: None, in_flight: 0 };
+            lane.publish_health(&mut health);
+            books.health.push(health);
         }
     }
     for remark in settings.remarks {

@@ -1,5 +1,7 @@
 //! What a backend declares, in words: for the doctor, and for the tables in the docs.
 
+use std::time::Duration;
+
 use super::{Backend, Delivery, Reply, Verdict};
 use crate::contain::contained;
 
@@ -40,6 +42,13 @@ pub(crate) fn describe(backend: &dyn Backend) -> Vec<(&'static str, String)> {
             },
         ),
     ];
+    if facts.reorders_within() < Duration::MAX {
+        let behind = age_of(facts.reorders_within().as_secs());
+        all.push((
+            "behind the newest",
+            format!("at most {behind}; where more than half of that is owed, the oldest goes first"),
+        ));
+    }
     if facts.takes_gzip() {
         all.push(("compression", "gzip, where LOGCHUTE_COMPRESSION says so".to_owned()));
     }

@@ -36,6 +36,7 @@ pub struct Facts {
     gzip: bool,
     oldest: Option<Duration>,
     newest: Option<Duration>,
+    reorder_within: Duration,
     token: TokenAs,
     tenant: &'static str,
 }
@@ -53,6 +54,7 @@ impl Facts {
             gzip: false,
             oldest: None,
             newest: None,
+            reorder_within: Duration::MAX,
             token: TokenAs::Authorization("Bearer"),
             tenant: "x-scope-orgid",
         }
@@ -108,6 +110,17 @@ impl Facts {
         self
     }
 
+    /// How much older than the newest record that the store has another one may be that it still takes. Default: any
+    /// age.
+    ///
+    /// While a backlog drains, records that just came go before it only where the oldest one owed is within half of
+    /// that. With zero, batches are begun in their order.
+    #[must_use]
+    pub const fn reorder_within(mut self, span: Duration) -> Self {
+        self.reorder_within = span;
+        self
+    }
+
     /// How a token is shown to the store. Default: `Authorization: Bearer TOKEN`.
     #[must_use]
     pub const fn token(mut self, token: TokenAs) -> Self {
@@ -159,6 +172,10 @@ impl Facts {
 
     pub(crate) const fn newest_ahead(&self) -> Option<Duration> {
         self.newest
+    }
+
+    pub(crate) const fn reorders_within(&self) -> Duration {
+        self.reorder_within
     }
 
     pub(crate) const fn token_as(&self) -> TokenAs {

@@ -9,13 +9,21 @@
 //! A lane runs on the worker alone. It owns what it owes: requests in flight carry copies, so that nothing is lost
 //! when one of them, or the worker, dies.
 
+mod aimd;
 #[cfg(test)]
 mod apart;
 mod backlog;
+#[cfg(test)]
+mod drain;
+#[cfg(feature = "testing")]
+pub(crate) mod herd;
 mod job;
+#[cfg(test)]
+mod link;
 mod pace;
 mod retry;
 mod settle;
+mod turns;
 
 use std::panic::resume_unwind;
 use std::pin::Pin;
@@ -37,6 +45,7 @@ use backlog::Backlog;
 use job::Job;
 use pace::Pace;
 pub use retry::Schedule;
+use turns::Turns;
 
 /// ERROR and FATAL seal their batch at once, but not more often than this.
 const URGENT_EVERY: Duration = Duration::from_millis(20);
@@ -71,6 +80,9 @@ struct Flight {
     payload_bytes: usize,
     asking: Option<Asking>,
     visit: Option<Arc<Visit>>,
+    begun: Instant,
+    /// Its records had just come.
+    is_live: bool,
 }
 
 /// The store has the batch, but does not say yet that it keeps it.
@@ -114,6 +126,9 @@ pub(crate) struct Lane {
     /// What the doctor is to be told once the books say it as well.
     visits: Vec<(Arc<Visit>, Seen)>,
     pace: Pace,
+    turns: Turns,
+    /// How much older than the newest record that it has one may be for the store to take it.
+    reorder_within: Duration,
     next_number: u64,
     urgent: bool,
     last_urgent: Option<Instant>,
@@ -147,6 +162,8 @@ impl Lane {
             questions: Vec::new(),
             visits: Vec::new(),
             pace: Pace::new(in_flight, parts.schedule.take()),
+            turns: Turns::default(),
+            reorder_within: facts.reorders_within(),
             next_number: 0,
             urgent: false,
             last_urgent: None,
@@ -211,9 +228,9 @@ impl Lane {
         }
     }
 
-    /// While nothing can be sent, the open batch grows instead of being sealed by age.
+    /// While what is in the open batch could not be sent, it grows instead of being sealed by age.
     fn may_seal(&mut self, now: Instant) -> bool {
-        self.backlog.is_empty() && self.pace.may_send(self.under_way(), now)
+        self.pace.may_send(self.under_way(), now) && (self.backlog.is_empty() || self.live_may_pass(now))
     }
 
     fn urgent_due(&self) -> Option<Instant> {
@@ -263,21 +280,22 @@ impl Lane {
     fn begin(&mut self, now: Instant) -> Option<Sending> {
         loop {
             if !self.pace.may_send(self.under_way(), now) {
+                if !self.backlog.is_empty() {
+                    self.pace.wanted();
+                }
                 return None;
             }
             if self.under_way() > 0 && self.flights_payload >= IN_FLIGHT_BYTES {
                 return None;
             }
-            // One request at a time promises the order of arrival, so there the oldest is always next.
-            let next = if self.in_flight == 1 { self.backlog.pop() } else { self.backlog.pop_least_suspect() };
-            let mut job = next?;
+            let (mut job, is_live) = self.next_job(now)?;
             self.drop_older(&mut job);
             if job.is_settled() {
                 continue;
             }
             let batch = job.next(self.parts.incarnation, &self.parts.resource);
             match contained(|| self.parts.backend.encode(&batch)) {
-                Ok(payload) => return Some(self.send(job, payload)),
+                Ok(payload) => return Some(self.send(job, is_live, payload, now)),
                 Err(message) => {
                     self.panicked(&mut job, &message, false, now);
                     self.put_back(job);
@@ -301,11 +319,11 @@ impl Lane {
         }
     }
 
-    fn send(&mut self, mut job: Job, payload: Payload) -> Sending {
+    fn send(&mut self, mut job: Job, is_live: bool, payload: Payload, now: Instant) -> Sending {
         job.tried = true;
         let (number, payload_bytes) = (job.number, payload.bytes().len());
         let sending = self.parts.client.send(payload, self.parts.settings.timeout);
-        self.depart(Flight { job, payload_bytes, asking: None, visit: None });
+        self.depart(Flight { job, payload_bytes, asking: None, visit: None, begun: now, is_live });
         let lane = self.parts.index;
         Box::pin(async move { Outcome { lane, number, result: sending.await } })
     }
@@ -325,9 +343,9 @@ impl Lane {
     }
 
     /// The store will be asked, after a while, what became of a batch that it has.
-    fn ask(&mut self, job: Job, asking: Asking) {
+    fn ask(&mut self, job: Job, asking: Asking, now: Instant) {
         self.questions.push(job.number);
-        self.depart(Flight { job, payload_bytes: 0, asking: Some(asking), visit: None });
+        self.depart(Flight { job, payload_bytes: 0, asking: Some(asking), visit: None, begun: now, is_live: false });
     }
 
     fn question(&self, number: u64) -> Option<Sending> {
@@ -357,7 +375,7 @@ impl Lane {
         let batch = job.next(self.parts.incarnation, &self.parts.resource);
         match contained(|| self.parts.backend.encode(&batch)) {
             Ok(payload) => {
-                let sending = self.send(job, payload);
+                let sending = self.send(job, true, payload, now);
                 self.flights.last_mut()?.visit = Some(Arc::clone(visit));
                 Some(sending)
             }
@@ -385,11 +403,17 @@ impl Lane {
     /// A request ended: what that means for its records, and for the next ones.
     pub(crate) fn end(&mut self, outcome: Outcome, now: Instant) {
         let Some(flight) = self.land(outcome.number) else { return };
-        let (mut job, visit) = (flight.job, flight.visit);
-        let end = End { asking: flight.asking, result: outcome.result, payload_bytes: flight.payload_bytes };
+        let (mut job, visit, begun, payload_bytes) = (flight.job, flight.visit, flight.begun, flight.payload_bytes);
+        let (was_asking, taken) = (flight.asking.is_some(), self.taken);
+        let end = End { asking: flight.asking, result: outcome.result, payload_bytes };
         // The schedule may be the user's code: a panic in it is the worker's death, but not the end of the batch.
-        match contained(|| self.conclude(&mut job, end, visit, now)) {
-            Ok(Some(asking)) => self.ask(job, asking),
+        let done = contained(|| self.conclude(&mut job, end, visit, now));
+        // How long a question took says nothing about how much the store can take.
+        if !was_asking && (self.taken > taken || matches!(done, Ok(Some(_)))) {
+            self.pace.took(payload_bytes, begun, now);
+        }
+        match done {
+            Ok(Some(asking)) => self.ask(job, asking, now),
             Ok(None) => self.put_back(job),
             Err(message) => {
                 self.put_back(job);
@@ -513,6 +537,7 @@ impl Lane {
             (false, true) => DestinationState::Held,
             (false, false) => DestinationState::Retrying,
         };
+        health.in_flight = self.pace.limit();
         if health.last_failure != self.last_failure {
             health.last_failure.clone_from(&self.last_failure);
         }

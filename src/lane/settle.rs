@@ -91,7 +91,7 @@ impl Lane {
                     self.counts.fallback += count as u64;
                 }
                 job.settle_next(true);
-                self.well();
+                self.well(now);
             }
             Verdict::AckWithLoss { rejected, reason } => {
                 let rejected = rejected.min(count);
@@ -102,7 +102,7 @@ impl Lane {
                     self.warned(&reason, now);
                 }
                 job.settle_next(true);
-                self.well();
+                self.well(now);
             }
             Verdict::Retry { after } => {
                 job.failed(self.taken);
@@ -122,7 +122,7 @@ impl Lane {
                 if stored == 0 {
                     self.refuse(job, self.told(reply), true, now);
                 } else {
-                    self.well();
+                    self.well(now);
                 }
             }
             Verdict::Split => self.refuse(job, self.told(reply), false, now),
@@ -178,7 +178,7 @@ impl Lane {
         let places: Vec<usize> = fallback.iter().map(|(at, _)| *at).collect();
         job.keep_of_next(&retry, &places);
         if retry.is_empty() {
-            self.well();
+            self.well(now);
         } else {
             self.again(job, reply.retry_after, self.told(reply), now);
         }
@@ -192,7 +192,7 @@ impl Lane {
             self.reject(job.next_len(), &reason, now);
             job.settle_next(false);
         }
-        self.well();
+        self.well(now);
     }
 
     fn warned(&self, reason: &str, now: Instant) {
@@ -227,11 +227,15 @@ impl Lane {
         }
     }
 
-    fn well(&mut self) {
+    fn well(&mut self, now: Instant) {
         self.taken += 1;
+        let was_well = self.pace.is_well();
         self.pace.succeeded();
         if !self.pace.is_well() {
             return;
+        }
+        if !was_well {
+            self.came_back(now);
         }
         self.held = false;
         if self.last_failure.take().is_some() {

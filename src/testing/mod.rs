@@ -14,5 +14,8 @@ mod capture;
 mod store;
 
 pub use crate::backend::conformance::conformance;
+// For `benches/herd.rs` alone.
+#[doc(hidden)]
+pub use crate::lane::herd::{Herd, peak_over_mean};
 pub use capture::{Attached, Capture, CaptureHandle, capture};
 pub use store::{Answer, Gate, Received, Request, Store};
