@@ -26,6 +26,8 @@ use std::hint::black_box;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+#[cfg(feature = "otlp")]
+use logchute::backend::Otlp;
 use logchute::backend::{Backend, Batch, Encoding, Facts, Loki, Ndjson, Payload, RecordRef, Reply, Verdict};
 use logchute::{Builder, Overflow};
 use support::figures::{median, quantile};
@@ -111,4 +113,9 @@ fn main() {
     measure("ndjson", Ndjson::new(store.url() + "/insert/jsonline"), events);
     measure("loki protobuf", Loki::new(store.url()), events);
     measure("loki json", Loki::new(store.url()).encoding(Encoding::Json), events);
+    #[cfg(feature = "otlp")]
+    {
+        measure("otlp protobuf", Otlp::new(store.url()), events);
+        measure("otlp json", Otlp::new(store.url()).encoding(Encoding::Json), events);
+    }
 }

@@ -39,7 +39,7 @@ const DOWNWARD: [(&str, &[&str]); 4] = [
 ];
 
 /// OpenTelemetry's names of what we have a key for.
-const SEMANTIC: [(&str, &str); 5] = [
+pub(crate) const SEMANTIC: [(&str, &str); 5] = [
     ("k8s.namespace.name", "namespace"),
     ("k8s.pod.name", "pod"),
     ("k8s.node.name", "node"),

@@ -14,6 +14,8 @@ mod corpus;
 mod describe;
 mod facts;
 mod flat;
+#[cfg(test)]
+mod generated;
 pub mod json;
 pub(crate) mod proto;
 mod scheme;
@@ -30,6 +32,8 @@ pub use crate::resource::Resource;
 scheme::backends! {
     loki: Loki, Encoding;
     ndjson: Ndjson;
+    #[cfg(feature = "otlp")]
+    otlp: Otlp;
 }
 
 /// What speaks to one kind of store. Not yet stable, see the [module](self).

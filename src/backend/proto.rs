@@ -39,6 +39,22 @@ pub(super) const fn text_len(len: usize) -> usize {
     1 + varint_len(len as u64) + len
 }
 
+/// A number of eight bytes; in a oneof the default counts too, so it is written.
+#[cfg(feature = "otlp")]
+#[inline]
+pub(super) fn fixed64(out: &mut Vec<u8>, field: u8, number: u64) {
+    out.push(field << 3 | 1);
+    out.extend_from_slice(&number.to_le_bytes());
+}
+
+/// A number of four bytes.
+#[cfg(feature = "otlp")]
+#[inline]
+pub(super) fn fixed32(out: &mut Vec<u8>, field: u8, number: u32) {
+    out.push(field << 3 | 5);
+    out.extend_from_slice(&number.to_le_bytes());
+}
+
 /// A message in a message. `len_bytes` is a guess at the bytes that its length will take: right ones save
 /// that the message is moved once it is complete.
 #[inline]
@@ -59,6 +75,71 @@ pub(super) fn nested<R>(out: &mut Vec<u8>, field: u8, len_bytes: usize, write: i
     }
     out[last] = left as u8;
     result
+}
+
+/// Reads the fields of a message one by one.
+#[cfg(feature = "otlp")]
+pub(super) struct Reader<'a> {
+    left: &'a [u8],
+    is_cut: bool,
+}
+
+/// The value of a field.
+#[cfg(feature = "otlp")]
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Field<'a> {
+    Number(u64),
+    Bytes(&'a [u8]),
+    /// One of fixed length.
+    Fixed,
+}
+
+#[cfg(feature = "otlp")]
+impl<'a> Reader<'a> {
+    /// With `is_cut` the end may be missing: what there is of the last field is taken for all of it.
+    pub(super) fn new(message: &'a [u8], is_cut: bool) -> Self {
+        Self { left: message, is_cut }
+    }
+
+    /// The next field and its value, `Some(None)` at the end, `None` where it is no message.
+    #[allow(clippy::option_option, reason = "the outer one is for the question mark")]
+    pub(super) fn next_field(&mut self) -> Option<Option<(u64, Field<'a>)>> {
+        if self.left.is_empty() {
+            return Some(None);
+        }
+        let tag = self.varint()?;
+        let value = match tag & 7 {
+            0 => Field::Number(self.varint()?),
+            1 => self.take(8).map(|_| Field::Fixed)?,
+            2 => {
+                let len = usize::try_from(self.varint()?).ok()?;
+                let len = if self.is_cut { len.min(self.left.len()) } else { len };
+                Field::Bytes(self.take(len)?)
+            }
+            5 => self.take(4).map(|_| Field::Fixed)?,
+            _ => return None,
+        };
+        Some(Some((tag >> 3, value))).filter(|_| tag >> 3 > 0)
+    }
+
+    fn take(&mut self, len: usize) -> Option<&'a [u8]> {
+        let (taken, left) = self.left.split_at_checked(len)?;
+        self.left = left;
+        Some(taken)
+    }
+
+    fn varint(&mut self) -> Option<u64> {
+        let mut number = 0;
+        for at in 0..10 {
+            let (&byte, left) = self.left.split_first()?;
+            self.left = left;
+            number |= u64::from(byte & 0x7F) << (7 * at);
+            if byte < 0x80 {
+                return Some(number);
+            }
+        }
+        None
+    }
 }
 
 #[cfg(test)]
@@ -88,5 +169,38 @@ mod tests {
             assert_eq!(ours, theirs);
             assert_eq!(varint_len(number), theirs.len());
         }
+    }
+
+    #[cfg(feature = "otlp")]
+    #[test]
+    fn fields_are_read_as_an_independent_writer_has_them() {
+        let mut message = Vec::new();
+        prost::encoding::int64::encode(1, &-1, &mut message);
+        prost::encoding::fixed64::encode(2, &7, &mut message);
+        prost::encoding::string::encode(300, &"text".to_owned(), &mut message);
+        prost::encoding::fixed32::encode(4, &7, &mut message);
+        let mut reader = Reader::new(&message, false);
+        let expected =
+            [(1, Field::Number(u64::MAX)), (2, Field::Fixed), (300, Field::Bytes(b"text")), (4, Field::Fixed)];
+        for field in expected {
+            assert_eq!(reader.next_field(), Some(Some(field)));
+        }
+        assert_eq!(reader.next_field(), Some(None));
+        let mut ours = Vec::new();
+        fixed64(&mut ours, 2, 7);
+        fixed32(&mut ours, 4, 7);
+        let mut theirs = Vec::new();
+        prost::encoding::fixed64::encode(2, &7, &mut theirs);
+        prost::encoding::fixed32::encode(4, &7, &mut theirs);
+        assert_eq!(ours, theirs);
+    }
+
+    #[cfg(feature = "otlp")]
+    #[test]
+    fn what_is_no_message_is_not_read() {
+        for bad in [&[0x0A, 5, 1][..], &[0x0A], &[0x09, 1], &[0x0B], &[0x80; 11], &[0x02, 0], &[0x0A, 0xFF, 0xFF]] {
+            assert_eq!(Reader::new(bad, false).next_field(), None, "{bad:?}");
+        }
+        assert_eq!(Reader::new(&[0x0A, 5, 1], true).next_field(), Some(Some((1, Field::Bytes(&[1])))));
     }
 }

@@ -4,7 +4,9 @@ use tracing::Metadata;
 
 use super::callsite::repeats_a_name;
 use super::fields::{Entries, Fields, Raw, Reader, Spans, text};
-use super::{FIELDS_MAX, FLAG_INLINE_CALLSITE, FLAG_MESSAGE_CUT, FLAG_NAMED_KEYS, FLAG_OWN, HEAD, SPANS_MAX, Severity};
+use super::{
+    FIELDS_MAX, FLAG_INLINE_CALLSITE, FLAG_MESSAGE_CUT, FLAG_NAMED_KEYS, FLAG_OWN, HEAD, SPANS_MAX, Severity, tag,
+};
 
 /// What tells one record from all others, the same on every attempt and after a restart.
 ///
@@ -222,10 +224,16 @@ impl<'a> RecordRef<'a> {
     /// takes: cheaper than [`fields`](Self::fields), for who wants to know how long they are.
     #[inline]
     pub(crate) fn weigh_fields(&self, mut each: impl FnMut(&'a [u8], Raw<'a>)) {
+        self.weigh_fields_and_nested(|key, _, value| each(key, value));
+    }
+
+    /// The same; `each` is also told whether the value is a nested one.
+    #[inline]
+    pub(crate) fn weigh_fields_and_nested(&self, mut each: impl FnMut(&'a [u8], bool, Raw<'a>)) {
         let mut own = self.own_entries();
         let mut left = FIELDS_MAX;
-        while let Some((key, _, value, _)) = own.next_raw() {
-            each(key.bytes(), value);
+        while let Some((key, kind, value, _)) = own.next_raw() {
+            each(key.bytes(), kind == tag::JSON, value);
             left -= 1;
             if left == 0 {
                 return;
@@ -234,8 +242,8 @@ impl<'a> RecordRef<'a> {
         let mut spans = self.spans();
         while let Some((_, fields)) = spans.next_with_fields() {
             let mut entries = Entries::of_span(fields);
-            while let Some((key, _, value, _)) = entries.next_raw() {
-                each(key.bytes(), value);
+            while let Some((key, kind, value, _)) = entries.next_raw() {
+                each(key.bytes(), kind == tag::JSON, value);
                 left -= 1;
                 if left == 0 {
                     return;

@@ -11,6 +11,8 @@ mod flush;
 mod hostile;
 mod lanes;
 mod ledger;
+#[cfg(feature = "otlp")]
+mod otlp;
 mod overflow;
 mod poison;
 mod retry;

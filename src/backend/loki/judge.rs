@@ -35,7 +35,7 @@ const WHOLE: [&str; 7] = [
 
 const STREAM_LIMIT: &str = "maximum active stream limit";
 
-pub(super) fn judge(reply: &Reply) -> Verdict {
+pub(in super::super) fn judge(reply: &Reply) -> Verdict {
     let text = reply.text();
     // Versions differ in capitals.
     let lower = text.to_lowercase();

@@ -18,6 +18,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+#[cfg(feature = "otlp")]
+pub(super) use self::judge::judge;
 use self::entry::{Attributes, Json, Protobuf, Wire};
 use self::labels::{Labels, Promoted, Stream};
 use super::{
@@ -42,7 +44,7 @@ const PATH: &str = "/loki/api/v1/push";
 const VICTORIALOGS_PATH: &str = "/insert/loki/api/v1/push";
 const KEEP_MESSAGES: &str = "disable_message_parsing=1";
 
-/// How a push to Loki is encoded.
+/// How a request is encoded, where a store takes it either way: [`Loki`] and `Otlp`.
 ///
 /// # Examples
 ///
@@ -55,7 +57,7 @@ const KEEP_MESSAGES: &str = "disable_message_parsing=1";
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Encoding {
-    /// Protobuf, compressed with snappy: smaller, and cheaper for both sides.
+    /// Protobuf: smaller, and cheaper for both sides. For Loki it is compressed with snappy.
     Protobuf,
     /// JSON, which a person or a proxy can read; may be compressed with gzip.
     Json,

@@ -1,5 +1,7 @@
 //! The OpenTelemetry Collector: reads the files to which it appends what it got, a file for each way in.
 
+mod otlp;
+
 use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value, json};

@@ -6,6 +6,7 @@
 
 mod loki;
 mod ndjson;
+mod otlp;
 mod restart;
 
 use serde_json::Value;

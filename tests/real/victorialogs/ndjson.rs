@@ -45,7 +45,8 @@ impl Way for ByNdjson {
     }
 }
 
-fn flat(name: String, given: &Given) -> Vec<(String, Given)> {
+/// A field, or those that become of a nested one.
+pub(super) fn flat(name: String, given: &Given) -> Vec<(String, Given)> {
     match given {
         Given::Json(Value::Object(inner)) => inner
             .iter()

@@ -1,4 +1,4 @@
-//! An orderly restart while records flow. Both ways are at least once here: what was stored before the connection broke,
+//! An orderly restart while records flow. All ways are at least once here: what was stored before the connection broke,
 //! and not acked any more, is stored again.
 
 use logchute::backend::Encoding;
@@ -6,6 +6,7 @@ use logchute::backend::Encoding;
 use super::VictoriaLogs;
 use super::loki::ByLoki;
 use super::ndjson::ByNdjson;
+use super::otlp::ByOtlp;
 use crate::flood::flood;
 use crate::server::{Server, Signal};
 use crate::way::Way;
@@ -30,4 +31,10 @@ fn a_restart_in_mid_flood_loses_nothing_by_loki() {
 #[ignore = "needs VictoriaLogs: tests/servers/victorialogs.sh"]
 fn a_restart_in_mid_flood_loses_nothing_by_ndjson() {
     a_restart_loses_nothing(ByNdjson);
+}
+
+#[test]
+#[ignore = "needs VictoriaLogs: tests/servers/victorialogs.sh"]
+fn a_restart_in_mid_flood_loses_nothing_by_otlp() {
+    a_restart_loses_nothing(ByOtlp);
 }
