@@ -325,3 +325,32 @@ fn every_variable_that_a_backend_names_is_taken_or_told() {
         }
     }
 }
+
+#[cfg(feature = "otlp")]
+#[test]
+fn otlp_is_set_up_by_the_variables_of_its_sdk() {
+    let variables = [
+        ("LOGCHUTE_URL", "otlp"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:4318/base"),
+        ("OTEL_EXPORTER_OTLP_HEADERS", "api-key=canary%3D,x-tenant=acme"),
+        ("OTEL_EXPORTER_OTLP_LOGS_HEADERS", "api-key=of-logs"),
+        ("OTEL_EXPORTER_OTLP_TIMEOUT", "2500"),
+        ("OTEL_EXPORTER_OTLP_LOGS_COMPRESSION", "gzip"),
+    ];
+    let got = settings(&variables);
+    assert!(got.remarks.is_empty(), "{:?}", got.remarks);
+    assert_eq!(got.destinations[0].backend.url(), "http://127.0.0.1:4318/base/v1/logs");
+    assert_eq!(headers(&got), ["api-key"]);
+    assert_eq!((got.lanes[0].timeout, got.lanes[0].compression), (Duration::from_millis(2500), Compression::Gzip));
+    // Two lanes at two hosts must not get the same key of them.
+    let lanes = [
+        ("LOGCHUTE_LANES", "ops,audit"),
+        ("LOGCHUTE_OPS_URL", "otlp+http://ops.example:4318"),
+        ("LOGCHUTE_AUDIT_URL", "otlp+http://audit.example:4318"),
+        ("LOGCHUTE_ALLOW_HTTP", "true"),
+    ];
+    let variables = [&lanes, &variables[2..3]].concat();
+    let refused = start(from_env(&variables).unwrap(), &variables).err().unwrap().to_string();
+    assert!(refused.starts_with("OTEL_EXPORTER_OTLP_HEADERS is \"***\""), "{refused}");
+    assert!(refused.contains("set LOGCHUTE_AUDIT_HEADERS") && !refused.contains("canary"), "{refused}");
+}
