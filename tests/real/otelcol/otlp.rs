@@ -82,7 +82,9 @@ impl Way for ByOtlp {
 
     fn is(&self, given: &Given, found: &Value) -> bool {
         match given {
-            Given::U64(value) if i64::try_from(*value).is_err() => *found == value.to_string(),
+            Given::U64(value) if i64::try_from(*value).is_err() => {
+                found.as_str().is_some_and(|found| given.is_text(found))
+            }
             Given::Json(value) => *found == no_integers_beyond_i64(value),
             given => given.is(found),
         }
