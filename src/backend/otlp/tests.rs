@@ -498,7 +498,7 @@ fn grpc_at_a_url_of_opentelemetry_is_refused_in_words() {
 
 #[test]
 fn it_conforms() {
-    for otlp in [otlp(), otlp().encoding(Encoding::Json), loki(), loki().encoding(Encoding::Json)] {
+    for otlp in [otlp(), otlp().encoding(Encoding::Json), loki()] {
         super::super::conformance::conformance(&otlp);
     }
 }
