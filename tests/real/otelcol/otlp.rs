@@ -33,11 +33,7 @@ impl ByOtlp {
 
 impl Way for ByOtlp {
     fn destination(&self) -> Destination {
-        Destination::from(Otlp::new(&self.url).encoding(self.encoding))
-    }
-
-    fn compression(&self) -> Compression {
-        self.compression
+        Destination::from(Otlp::new(&self.url).encoding(self.encoding)).compression(self.compression)
     }
 
     fn read(&self, _service: &str) -> Vec<Value> {
