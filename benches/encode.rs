@@ -26,6 +26,8 @@ use std::hint::black_box;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+#[cfg(feature = "elasticsearch")]
+use logchute::backend::Elasticsearch;
 #[cfg(feature = "otlp")]
 use logchute::backend::Otlp;
 use logchute::backend::{Backend, Batch, Encoding, Facts, Loki, Ndjson, Payload, RecordRef, Reply, Verdict};
@@ -110,6 +112,7 @@ fn main() {
     println!("ns a record to encode; {}", support::machine());
     println!("{:14} {:>7} {:>7} {:>7} {:>13} {:>7}", "", "cost", "encode", "best", "bytes/record", "batches");
     let store = OtherProcess::start();
+    measure("elasticsearch", Elasticsearch::new(store.url()), events);
     measure("ndjson", Ndjson::new(store.url() + "/insert/jsonline"), events);
     measure("loki protobuf", Loki::new(store.url()), events);
     measure("loki json", Loki::new(store.url()).encoding(Encoding::Json), events);
