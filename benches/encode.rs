@@ -81,7 +81,8 @@ impl<B: Backend> Backend for Timed<B> {
     }
 
     fn judge(&self, reply: &Reply) -> Verdict {
-        self.inner.judge(reply)
+        // The other process answers all of them alike, with nothing but a status.
+        Verdict::of_status(reply)
     }
 }
 

@@ -266,7 +266,7 @@ struct Document<'d, 'r> {
 impl Form for Document<'_, '_> {
     #[inline]
     fn has(&self, name: &str, is_plain: bool) -> bool {
-        names::is_reserved(name)
+        names::is_reserved(name, is_plain)
             || self.tail.objects.position(name).is_some()
             || names::is_odd(name, is_plain)
             || (!is_plain && names::is_below_a_value(name, &self.tail.names))

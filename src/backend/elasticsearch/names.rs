@@ -27,33 +27,32 @@ const VALUES: [&str; 14] = [
     "span.name",
 ];
 
-/// Objects that each document may have, here or at another time, so that no field may be a value of that name; the last
-/// two are those of Elasticsearch's own template for `logs-*-*`, and of what agents write into the same index.
-const OBJECTS: [&str; 17] = [
+/// Objects in objects that each document may have, here or at another time: no field may be a value of that name.
+const INNER_OBJECTS: [&str; 6] =
+    ["kubernetes.container", "kubernetes.node", "kubernetes.pod", "log.origin", "log.origin.file", "process.thread"];
+
+/// The objects that these are in, and further ones; the last two are those of Elasticsearch's own template for
+/// `logs-*-*`, and of what agents write into the same index.
+const OBJECTS: [&str; 15] = [
+    "@timestamp",
     "ecs",
     "error",
     "event",
     "host",
     "kubernetes",
-    "kubernetes.container",
-    "kubernetes.node",
-    "kubernetes.pod",
     "labels",
     "log",
-    "log.origin",
-    "log.origin.file",
     "logchute",
     "process",
-    "process.thread",
+    "service",
+    "span",
+    "trace",
     "data_stream",
     "agent",
 ];
 
-/// More objects of ours, and fields that Elasticsearch keeps about each document.
-const OTHERS: [&str; 21] = [
-    "service",
-    "span",
-    "trace",
+/// What Elasticsearch keeps about each document.
+const METADATA: [&str; 18] = [
     "_data_stream_timestamp",
     "_doc_count",
     "_feature",
@@ -74,21 +73,25 @@ const OTHERS: [&str; 21] = [
     "_version",
 ];
 
-const OURS: [&str; 45] = flat::joined(VALUES_AND_EVERYWHERE, OBJECTS);
-const VALUES_AND_EVERYWHERE: [&str; 28] = flat::joined(flat::RESERVED, VALUES);
-const ALL: [&str; 66] = flat::joined(OURS, OTHERS);
+const WITH_DOTS: [&str; 20] = flat::joined(VALUES, INNER_OBJECTS);
+const WITHOUT_DOTS: [&str; 29] = flat::joined(flat::RESERVED, OBJECTS);
+const LEAVES: [&str; 18] = flat::joined(VALUES, ["truncated", "original_len", "fields_left_out", "logchute.own"]);
 
-/// Names that no field may have.
-static RESERVED: Names<'static> = Names::new(&ALL);
+/// Names that no field may have: of all that look alike, so that most others are told from them at a glance.
+static DOTTED: Names<'static> = Names::new(&WITH_DOTS);
+static PLAIN: Names<'static> = Names::new(&WITHOUT_DOTS);
+static UNDERSCORED: Names<'static> = Names::new(&METADATA);
 
 /// Values below which no field may be.
-const LEAVES: [&str; 18] = flat::joined(VALUES, ["truncated", "original_len", "fields_left_out", "logchute.own"]);
 static VALUE: Names<'static> = Names::new(&LEAVES);
 
-/// Whether no field may have the name, whoever speaks.
+/// Whether no field may have the name, whoever speaks. A plain name is one without dots.
 #[inline]
-pub(super) fn is_reserved(name: &str) -> bool {
-    RESERVED.position(name).is_some()
+pub(super) fn is_reserved(name: &str, is_plain: bool) -> bool {
+    if !is_plain {
+        return DOTTED.position(name).is_some();
+    }
+    PLAIN.position(name).is_some() || (name.starts_with('_') && UNDERSCORED.position(name).is_some())
 }
 
 /// Whether the store takes no such name: a part of it is empty or blank.
@@ -99,7 +102,8 @@ pub(super) fn is_odd(name: &str, is_plain: bool) -> bool {
 
 #[inline]
 fn is_blank(part: &str) -> bool {
-    part.trim_start_matches(|char: char| char.is_whitespace() || char.is_control()).is_empty()
+    let is_seen = |byte: &u8| byte.is_ascii_graphic();
+    !part.as_bytes().first().is_some_and(is_seen) && part.chars().all(|char| char.is_whitespace() || char.is_control())
 }
 
 /// Whether it is a member of what is a value, here or in a set of names.
@@ -157,7 +161,7 @@ pub(super) fn attributes(resource: &Resource) -> Vec<(String, &str)> {
             _ => key,
         };
         let is_free = |name: &str| {
-            !is_reserved(name)
+            !is_reserved(name, false)
                 && !is_odd(name, false)
                 && !is_below_a_value(name, &Names::of(Vec::new()))
                 && !all.iter().any(|(other, _)| same(other, name))
