@@ -21,6 +21,10 @@ const ECS: &[u8] = b",\"ecs.version\":\"8.11.0\"";
 /// where a longer one is to be one. In plain mode it is not known whether it is; in fallback nothing is risked.
 const TERM: usize = 32_000;
 
+/// One record of so many has the names of fallback mode as well, so that an index knows them before it has so many others
+/// that it takes no new ones (`index.mapping.total_fields.limit`).
+const MAPPED_EVERY: u64 = 1024;
+
 /// What does not depend on the records.
 pub(super) struct Shape<'s> {
     /// Where each record goes, unless the URL says it.
@@ -145,6 +149,9 @@ impl Documents<'_> {
     #[inline]
     fn document(&mut self, out: &mut Vec<u8>, record: &RecordRef<'_>, cap: usize) {
         let cut = head(out, record, cap);
+        if self.shape.has_ids && record.id().sequence % MAPPED_EVERY == 0 {
+            self.of_fallback(out, record, b"{}");
+        }
         self.rest(out, record, cap, cut);
         out.push(b'}');
     }
@@ -217,13 +224,19 @@ impl Documents<'_> {
         json::rfc3339(out, record.unix_nanos());
         out.extend_from_slice(b"\",\"message\":");
         json::string(out, &flat::message(record, TERM).0);
+        self.of_fallback(out, record, &text);
+        out.push(b'}');
+    }
+
+    /// The names of fallback mode.
+    #[cold]
+    fn of_fallback(&self, out: &mut Vec<u8>, record: &RecordRef<'_>, fields: &[u8]) {
         out.extend_from_slice(b",\"logchute.level\":\"");
         out.extend_from_slice(record.severity().as_str().as_bytes());
         out.extend_from_slice(b"\",\"logchute.service\":");
         json::string(out, &self.service[..self.service.floor_char_boundary_at(TERM)]);
         out.extend_from_slice(b",\"logchute.fields\":");
-        json::string(out, &String::from_utf8_lossy(&text));
-        out.push(b'}');
+        json::string(out, &String::from_utf8_lossy(fields));
     }
 }
 

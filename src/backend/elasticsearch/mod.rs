@@ -27,10 +27,11 @@ use crate::voice::mask_url;
 
 /// What a managed Elasticsearch takes in its smallest sizes; by default it takes 100 MB (`http.max_content_length`).
 const BULK_BYTES: usize = 10_000_000;
-/// So that a reply that has something to say about each of them can be read to its end.
-const BULK_RECORDS: usize = 2_000;
+/// So that a reply that has something to say about each of them can be read to its end, and comes in time: a document with
+/// a new name costs Elasticsearch milliseconds, also where it then refuses it.
+const BULK_RECORDS: usize = 1_000;
 /// What is said of a document that is there already takes 210 bytes, of one that is refused about 300.
-const REPLY_BYTES: usize = 600 * 1024;
+const REPLY_BYTES: usize = 320 * 1024;
 
 /// VictoriaLogs answers with 400 to a longer line, `-insert.maxLineSizeBytes`, 262,144 by default, and stores those
 /// before it. Some room is left.

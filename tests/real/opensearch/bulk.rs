@@ -73,9 +73,8 @@ pub(crate) fn found(document: Value) -> Found {
         found.level = found.take("logchute.level");
         let service = found.take("logchute.service");
         assert_eq!(found.fields.get("service.name").and_then(Value::as_str), service.as_deref());
-    } else {
-        found.level = found.take("log.level");
     }
+    found.level = found.take("log.level").or(found.level);
     found.service = found.take("service.name");
     found.time_nanos = found.take("@timestamp").as_deref().and_then(unix_nanos);
     found.message = found.take("message");
@@ -182,6 +181,25 @@ fn a_record_that_the_index_has_no_place_for_is_kept_in_one_field_under_its_id() 
         assert_eq!((found.fields[key].as_str(), found.level.as_deref()), (Some(value), Some("warn")));
     }
     assert_eq!(of(2).1.fields["key_original_len"], 80_000);
+}
+
+#[test]
+#[ignore = "needs OpenSearch: tests/servers/opensearch.sh"]
+fn an_index_that_takes_no_more_names_still_takes_every_record() {
+    let way = ByBulk::new("real-");
+    put(&way.store, &way.index, &json!({"settings": {"index.mapping.total_fields.limit": 60}}));
+    let logs = Builder::new().send_to(way.destination()).service("full").start().unwrap();
+    let all = 3_000_u64;
+    logs.emit(Record::new(Severity::Info, "the first").field("n", 0_u64));
+    assert!(logs.flush(std::time::Duration::from_secs(20)).settled());
+    (1..all).for_each(|n| {
+        logs.emit(Record::new(Severity::Info, "one more name").field("n", n).field(format!("name{}", n % 100), n));
+    });
+    let report = logs.shutdown(std::time::Duration::from_secs(60));
+    let ledger = report.ledger();
+    assert!(report.settled() && ledger.balances() && ledger.lost() == 0, "{report}");
+    assert!(ledger.destinations[0].fallback > 0, "{report}");
+    assert_eq!(way.all().len() as u64, all);
 }
 
 #[test]
