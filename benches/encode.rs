@@ -113,6 +113,7 @@ fn main() {
     println!("ns a record to encode; {}", support::machine());
     println!("{:14} {:>7} {:>7} {:>7} {:>13} {:>7}", "", "cost", "encode", "best", "bytes/record", "batches");
     let store = OtherProcess::start();
+    #[cfg(feature = "elasticsearch")]
     measure("elasticsearch", Elasticsearch::new(store.url()), events);
     measure("ndjson", Ndjson::new(store.url() + "/insert/jsonline"), events);
     measure("loki protobuf", Loki::new(store.url()), events);

@@ -8,6 +8,7 @@ use logchute::{Builder, Destination, Record, Severity};
 use serde_json::{Value, json};
 
 use super::OpenSearch;
+use crate::corpus::{OURS, TAKEN};
 use crate::given::Given;
 use crate::http::{address, post};
 use crate::server::{Server, Signal, unique};
@@ -104,7 +105,7 @@ pub(crate) fn name(key: &str, given: &Given) -> String {
     const ODD: [&str; 3] = ["a..b", ".a.", "http.request"];
     match key {
         "error" if matches!(given, Given::Text(_)) => "error.message".to_owned(),
-        key if crate::corpus::TAKEN.contains(&key) || OBJECTS.contains(&key) || ODD.contains(&key) => {
+        key if [&OURS[..], &TAKEN, &OBJECTS, &ODD].iter().any(|names| names.contains(&key)) => {
             format!("field_{}", key.replace('.', "_"))
         }
         key => key.to_owned(),
