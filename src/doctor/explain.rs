@@ -65,7 +65,8 @@ fn answered(seen: &Seen, reply: &Reply, verdict: &Verdict) -> (Option<Step>, Str
         }
         Verdict::ResumeAfter(1..) => (None, format!("the store took the record ({said})")),
         // There was one record; places of others are those that a full request would have had.
-        Verdict::Items { rejected, retry, fallback } => match (rejected.first(), !retry.contains(&0), fallback.first()) {
+        Verdict::Items { rejected, retry, fallback } => match (rejected.first(), !retry.contains(&0), fallback.first())
+        {
             (Some((_, why)), ..) => wrong(format!("the store refused the record: {why}")),
             (None, false, _) => {
                 wrong(format!("the store could not take the record just now ({said}); it is sent again"))

@@ -149,7 +149,7 @@ impl Documents<'_> {
     #[inline]
     fn document(&mut self, out: &mut Vec<u8>, record: &RecordRef<'_>, cap: usize) {
         let cut = head(out, record, cap);
-        if self.shape.has_ids && record.id().sequence % MAPPED_EVERY == 0 {
+        if self.shape.has_ids && record.id().sequence.is_multiple_of(MAPPED_EVERY) {
             self.of_fallback(out, record, b"{}");
         }
         self.rest(out, record, cap, cut);
