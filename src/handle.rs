@@ -280,6 +280,7 @@ pub(crate) fn start(settings: Settings) -> Result<Guard, Error> {
             takes_gzip: facts.takes_gzip(),
             token_as: facts.token_as(),
             tenant_header: facts.tenant_header(),
+            reply_bytes: facts.most_reply_bytes(),
             ..destination.reach
         })?;
         lanes.push(Lane::new(LaneParts {

@@ -55,14 +55,15 @@ pub(crate) fn describe(backend: &dyn Backend) -> Vec<(&'static str, String)> {
     all
 }
 
-/// Statuses with an empty body to which the verdict is to send the same again.
+/// Statuses with an empty body to which the verdict is to send the same again. A success that says too little to be one
+/// is told on the store's page.
 fn retried(backend: &dyn Backend) -> String {
     let is_retried = |status: u16| {
         let verdict = contained(|| backend.judge(&Reply::new(status, "")));
         matches!(verdict, Ok(Verdict::Retry { .. }))
     };
     let mut ranges: Vec<(u16, u16)> = Vec::new();
-    for status in (200..600).filter(|&status| is_retried(status)) {
+    for status in (300..600).filter(|&status| is_retried(status)) {
         match ranges.last_mut() {
             Some((_, last)) if *last + 1 == status => *last = status,
             _ => ranges.push((status, status)),

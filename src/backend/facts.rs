@@ -34,6 +34,7 @@ pub struct Facts {
     batch_records: usize,
     in_flight: usize,
     gzip: bool,
+    reply_bytes: usize,
     oldest: Option<Duration>,
     newest: Option<Duration>,
     reorder_within: Duration,
@@ -52,6 +53,7 @@ impl Facts {
             batch_records: usize::MAX,
             in_flight: usize::MAX,
             gzip: false,
+            reply_bytes: 64 * 1024,
             oldest: None,
             newest: None,
             reorder_within: Duration::MAX,
@@ -142,6 +144,16 @@ impl Facts {
         self
     }
 
+    /// The most bytes of a reply that are read, and kept for as long as it is judged. Default: 64 KiB.
+    ///
+    /// More is for stores that have something to say about each record; what is cut off says nothing of those that it was
+    /// about, and the verdict must not count them as stored.
+    #[must_use]
+    pub const fn reply_bytes(mut self, most: usize) -> Self {
+        self.reply_bytes = most;
+        self
+    }
+
     /// The backend's name.
     #[must_use]
     pub const fn name(&self) -> &'static str {
@@ -184,6 +196,10 @@ impl Facts {
 
     pub(crate) const fn tenant_header(&self) -> &'static str {
         self.tenant
+    }
+
+    pub(crate) const fn most_reply_bytes(&self) -> usize {
+        self.reply_bytes
     }
 
     pub(crate) const fn takes_gzip(&self) -> bool {

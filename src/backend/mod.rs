@@ -17,8 +17,11 @@ mod flat;
 #[cfg(test)]
 mod generated;
 pub mod json;
+#[cfg(test)]
+mod members;
 pub(crate) mod proto;
 mod scheme;
+mod sites;
 mod verdict;
 
 pub(crate) use self::describe::describe;
@@ -30,6 +33,8 @@ pub use crate::frame::{Field, Fields, RecordId, RecordRef, Severity, Spans, Valu
 pub use crate::resource::Resource;
 
 scheme::backends! {
+    #[cfg(feature = "elasticsearch")]
+    elasticsearch: Elasticsearch;
     loki: Loki, Encoding;
     ndjson: Ndjson;
     #[cfg(feature = "otlp")]

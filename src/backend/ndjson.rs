@@ -18,6 +18,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::flat::{self, Form, Ids, Names};
+use super::sites::Sites;
 use super::{
     Backend, Batch, Delivery, Facts, Payload, RecordRef, Reply, Resource, Scheme, Value, Verdict, Written, json,
 };
@@ -159,7 +160,7 @@ impl Backend for Ndjson {
 #[inline]
 fn line(out: &mut Vec<u8>, record: &RecordRef<'_>, ids: &mut Ids, sites: &mut Sites, resource: &Tail<'_>, cap: usize) {
     let message_cut = head(out, record, cap);
-    sites.write(out, record);
+    sites.write(out, record, site);
     out.extend_from_slice(b",\"thread\":");
     json::string(out, record.thread());
     if record.spans().next().is_some() {
@@ -227,32 +228,17 @@ fn shorter_line(
     out.push(b'}');
 }
 
-/// Where in the body the callsites of the last lines stand, so that they need not be escaped again.
-#[derive(Default)]
-struct Sites([(usize, Range<usize>); 16]);
-
-impl Sites {
-    /// Writes target, file and line.
-    #[inline]
-    fn write(&mut self, out: &mut Vec<u8>, record: &RecordRef<'_>) {
-        let site = record.callsite().map_or(0, |site| std::ptr::from_ref(site) as usize);
-        // Callsites are statics of a hundred bytes or more.
-        let (known, place) = &mut self.0[site / 64 % 16];
-        if site != 0 && *known == site {
-            return out.extend_from_within(place.clone());
-        }
-        let start = out.len();
-        out.extend_from_slice(b",\"target\":");
-        json::string(out, record.target());
-        if let Some(file) = record.file() {
-            out.extend_from_slice(b",\"file\":");
-            json::string(out, file);
-        }
-        if let Some(line) = record.line() {
-            out.extend_from_slice(b",\"line\":");
-            out.extend_from_slice(itoa::Buffer::new().format(line).as_bytes());
-        }
-        (*known, *place) = (site, start..out.len());
+/// Target, file and line.
+fn site(out: &mut Vec<u8>, record: &RecordRef<'_>) {
+    out.extend_from_slice(b",\"target\":");
+    json::string(out, record.target());
+    if let Some(file) = record.file() {
+        out.extend_from_slice(b",\"file\":");
+        json::string(out, file);
+    }
+    if let Some(line) = record.line() {
+        out.extend_from_slice(b",\"line\":");
+        out.extend_from_slice(itoa::Buffer::new().format(line).as_bytes());
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::Payload;
 
-/// What came back: the status, what the store asked for, and at most 64 KiB of the body.
+/// What came back: the status, what the store asked for, and the beginning of the body.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Reply {
@@ -13,7 +13,7 @@ pub struct Reply {
     pub status: u16,
     /// The wait that the store asked for, from 0 to 60 seconds.
     pub retry_after: Option<Duration>,
-    /// The beginning of the body, at most 64 KiB.
+    /// The beginning of the body: 64 KiB, unless [`Facts::reply_bytes`](super::Facts::reply_bytes) says otherwise.
     pub body: Vec<u8>,
     /// How far this machine's clock is ahead of the store's, in seconds, where the store told the time.
     pub(crate) ahead: Option<i64>,

@@ -64,7 +64,9 @@ fn answered(seen: &Seen, reply: &Reply, verdict: &Verdict) -> (Option<Step>, Str
             (None, format!("the store has the record and says later whether it keeps it (status {status})"))
         }
         Verdict::ResumeAfter(1..) => (None, format!("the store took the record ({said})")),
-        Verdict::Items { rejected, retry, fallback } => match (rejected.first(), retry.is_empty(), fallback.first()) {
+        // There was one record; places of others are those that a full request would have had.
+        Verdict::Items { rejected, retry, fallback } => match (rejected.first(), !retry.contains(&0), fallback.first())
+        {
             (Some((_, why)), ..) => wrong(format!("the store refused the record: {why}")),
             (None, false, _) => {
                 wrong(format!("the store could not take the record just now ({said}); it is sent again"))

@@ -118,6 +118,9 @@ impl Lane {
             Verdict::ResumeAfter(stored) => {
                 let stored = stored.min(count);
                 self.counts.delivered += stored as u64;
+                if job.next_mode() == Mode::Fallback {
+                    self.counts.fallback += stored as u64;
+                }
                 job.keep_of_next(&(stored..count).collect::<Vec<_>>(), &[]);
                 if stored == 0 {
                     self.refuse(job, self.told(reply), true, now);

@@ -4,6 +4,7 @@
 use logchute::backend::Encoding;
 
 use super::VictoriaLogs;
+use super::bulk::ByBulk;
 use super::loki::ByLoki;
 use super::ndjson::ByNdjson;
 use super::otlp::ByOtlp;
@@ -37,4 +38,10 @@ fn a_restart_in_mid_flood_loses_nothing_by_ndjson() {
 #[ignore = "needs VictoriaLogs: tests/servers/victorialogs.sh"]
 fn a_restart_in_mid_flood_loses_nothing_by_otlp() {
     a_restart_loses_nothing(ByOtlp);
+}
+
+#[test]
+#[ignore = "needs VictoriaLogs: tests/servers/victorialogs.sh"]
+fn a_restart_in_mid_flood_loses_nothing_by_bulk() {
+    a_restart_loses_nothing(ByBulk);
 }
