@@ -8,6 +8,8 @@
 //! not yet stable: it may change in a minor release until two outside backends were written against it.
 
 #[cfg(feature = "testing")]
+pub(crate) mod check_reply;
+#[cfg(feature = "testing")]
 pub(crate) mod conformance;
 #[cfg(test)]
 mod corpus;
