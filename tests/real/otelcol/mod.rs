@@ -1,5 +1,6 @@
 //! The OpenTelemetry Collector: reads the files to which it appends what it got, a file for each way in.
 
+#[cfg(feature = "otlp")]
 mod otlp;
 
 use std::path::{Path, PathBuf};

@@ -7,6 +7,7 @@
 mod bulk;
 mod loki;
 mod ndjson;
+#[cfg(feature = "otlp")]
 mod otlp;
 mod restart;
 

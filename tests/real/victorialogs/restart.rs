@@ -7,6 +7,7 @@ use super::VictoriaLogs;
 use super::bulk::ByBulk;
 use super::loki::ByLoki;
 use super::ndjson::ByNdjson;
+#[cfg(feature = "otlp")]
 use super::otlp::ByOtlp;
 use crate::flood::flood;
 use crate::server::{Server, Signal};
@@ -34,6 +35,7 @@ fn a_restart_in_mid_flood_loses_nothing_by_ndjson() {
     a_restart_loses_nothing(ByNdjson);
 }
 
+#[cfg(feature = "otlp")]
 #[test]
 #[ignore = "needs VictoriaLogs: tests/servers/victorialogs.sh"]
 fn a_restart_in_mid_flood_loses_nothing_by_otlp() {
