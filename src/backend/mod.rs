@@ -7,6 +7,8 @@
 //! [`Backend`] is public, so that a store of your own is one file as well (`examples/custom_backend.rs`), but
 //! not yet stable: it may change in a minor release until two outside backends were written against it.
 
+#[cfg(any(feature = "forward", feature = "syslog"))]
+mod address;
 #[cfg(feature = "testing")]
 pub(crate) mod check_reply;
 #[cfg(feature = "testing")]
@@ -21,6 +23,8 @@ mod generated;
 pub mod json;
 #[cfg(test)]
 mod members;
+#[cfg(feature = "forward")]
+mod msgpack;
 pub(crate) mod proto;
 mod scheme;
 mod sites;
@@ -39,6 +43,8 @@ pub use crate::resource::Resource;
 scheme::backends! {
     #[cfg(feature = "elasticsearch")]
     elasticsearch: Elasticsearch;
+    #[cfg(feature = "forward")]
+    forward: Forward;
     loki: Loki, Encoding;
     ndjson: Ndjson;
     #[cfg(feature = "otlp")]
