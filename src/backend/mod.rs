@@ -49,6 +49,8 @@ scheme::backends! {
     ndjson: Ndjson;
     #[cfg(feature = "otlp")]
     otlp: Otlp;
+    #[cfg(feature = "syslog")]
+    syslog: Facility, Framing, Syslog;
 }
 
 /// What speaks to one kind of store. Not yet stable, see the [module](self).
