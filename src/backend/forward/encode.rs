@@ -11,7 +11,9 @@ use super::super::flat::{self, Form, Ids, Names};
 use super::super::sites::Sites;
 use super::super::{Batch, RecordRef, Resource, Value, json, msgpack};
 
-const RESERVED: Names<'static> = Names::new(&flat::RESERVED);
+/// The Collector takes `log` for the message as well, whichever stands last.
+const RESERVED: Names<'static> = Names::new(&RESERVED_NAMES);
+pub(super) const RESERVED_NAMES: [&str; 15] = flat::joined(flat::RESERVED, ["log"]);
 
 /// As much as the wire compresses bodies of HTTP.
 const GZIP_LEVEL: u32 = 1;

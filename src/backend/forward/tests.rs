@@ -3,10 +3,10 @@ use std::io::Read as _;
 
 use rmpv::Value as Packed;
 
+use super::super::Value;
 use super::super::conformance::conformance;
 use super::super::corpus::{self, TIME, body, frame, nasty, ordinary, put, resource, with_batch};
 use super::super::generated::{Given, random_records};
-use super::super::{Value, flat};
 use super::*;
 use crate::batch::Places;
 use crate::frame::{Frame, Severity};
@@ -211,7 +211,7 @@ fn an_independent_reader_finds_random_records_as_they_were() {
             assert_eq!(members.get("file").map(|file| file.as_str().unwrap()), expected.file.as_deref());
             assert_eq!(members.get("line").map(|line| line.as_u64().unwrap() as u32), expected.line);
             let is_taken = |key: &str| {
-                key.is_empty() || flat::RESERVED.contains(&key) || matches!(key, "truncated" | "original_len")
+                key.is_empty() || encode::RESERVED_NAMES.contains(&key) || matches!(key, "truncated" | "original_len")
             };
             for (key, given) in expected.fields.iter().filter(|(key, _)| !is_taken(key)) {
                 assert!(is(given, &members[key]), "{key:?} is {given:?}, not {}", members[key]);
@@ -234,6 +234,14 @@ fn a_time_that_the_protocol_cannot_hold_is_a_member() {
         assert_eq!(entry.nanos, shown - nanos_of(shown) + nanos_of(nanos));
         assert_eq!(entry.members.contains_key("time"), nanos != TIME, "{nanos}");
     }
+}
+
+#[test]
+fn a_field_that_would_be_taken_for_the_message_has_another_name() {
+    let frames = [frame(Severity::Info, "mine", |w| put(w, "log", Value::Str("theirs")))];
+    let entry = message(&body(&forward(), &frames)).entries.remove(0);
+    assert_eq!((entry.text("message"), entry.text("field_log")), ("mine", "theirs"));
+    assert!(!entry.members.contains_key("log"));
 }
 
 #[test]

@@ -137,17 +137,14 @@ impl<'r> Encoder<'r> {
     /// What follows the structured data.
     #[inline]
     fn text(&self, out: &mut Vec<u8>, message: &str) {
+        // White space at the end makes a counted message unreadable for the Collector; rsyslog takes a line feed away.
+        let message = message.trim_end_matches([' ', '\t', '\n', '\r', '\u{b}', '\u{c}']);
         if message.is_empty() {
             return;
         }
         out.push(b' ');
         if self.is_line {
-            replaced(out, message, |byte| match byte {
-                b'\n' => Some(b'n'),
-                b'\r' => Some(b'r'),
-                0 => Some(b'0'),
-                _ => None,
-            });
+            replaced(out, message, on_a_line);
         } else {
             out.extend_from_slice(message.as_bytes());
         }
@@ -250,30 +247,48 @@ fn site_by(out: &mut Vec<u8>, record: &RecordRef<'_>, write: fn(&mut Vec<u8>, &s
     out.push(b'"');
 }
 
-/// A value of structured data: `"`, `\` and `]` have a `\` before them (§6.3.3).
+/// A value of structured data: `"`, `\` and `]` have a `\` before them. Line breaks, which are better not sent there
+/// (§6.3.3), are `\n` and `\r`: VictoriaLogs loses what follows them.
 #[inline]
 fn escaped(out: &mut Vec<u8>, text: &str) {
-    replaced(out, text, |byte| matches!(byte, b'"' | b'\\' | b']').then_some(byte));
+    replaced(out, text, in_a_value);
 }
 
 /// The same on one line.
 fn escaped_line(out: &mut Vec<u8>, text: &str) {
-    replaced(out, text, |byte| match byte {
-        b'"' | b'\\' | b']' => Some(byte),
-        b'\n' => Some(b'n'),
-        b'\r' => Some(b'r'),
-        0 => Some(b'0'),
-        _ => None,
-    });
+    replaced(out, text, |byte| in_a_value(byte).or_else(|| on_a_line(byte)));
 }
 
-/// Writes a `\` and what `instead` gives for bytes for which it gives something.
 #[inline]
-fn replaced(out: &mut Vec<u8>, text: &str, instead: impl Fn(u8) -> Option<u8>) {
+fn in_a_value(byte: u8) -> Option<&'static [u8]> {
+    match byte {
+        b'"' => Some(b"\\\""),
+        b'\\' => Some(br"\\"),
+        b']' => Some(br"\]"),
+        // The Collector reads no value in which a `\` stands before any other character.
+        b'\n' => Some(br"\\n"),
+        b'\r' => Some(br"\\r"),
+        _ => None,
+    }
+}
+
+/// What would end a message, or did in some server. NUL is written as §6.1 has it.
+fn on_a_line(byte: u8) -> Option<&'static [u8]> {
+    match byte {
+        b'\n' => Some(br"\n"),
+        b'\r' => Some(br"\r"),
+        0 => Some(b"#000"),
+        _ => None,
+    }
+}
+
+/// Writes what `instead` gives for bytes for which it gives something.
+#[inline]
+fn replaced(out: &mut Vec<u8>, text: &str, instead: impl Fn(u8) -> Option<&'static [u8]>) {
     let mut rest = text.as_bytes();
-    while let Some(at) = rest.iter().position(|&byte| instead(byte).is_some()) {
+    while let Some((at, instead)) = rest.iter().enumerate().find_map(|(at, &byte)| Some((at, instead(byte)?))) {
         out.extend_from_slice(&rest[..at]);
-        out.extend([Some(b'\\'), instead(rest[at])].into_iter().flatten());
+        out.extend_from_slice(instead);
         rest = &rest[at + 1..];
     }
     out.extend_from_slice(rest);
@@ -282,7 +297,7 @@ fn replaced(out: &mut Vec<u8>, text: &str, instead: impl Fn(u8) -> Option<u8>) {
 /// Bytes that [`escaped`] makes of a text.
 #[inline]
 pub(super) fn escaped_len(text: &[u8]) -> usize {
-    text.len() + text.iter().filter(|byte| matches!(byte, b'"' | b'\\' | b']')).count()
+    text.len() + text.iter().filter(|byte| matches!(byte, b'"' | b'\\' | b']' | b'\n' | b'\r')).count()
 }
 
 /// The structured data whose fields are being written.

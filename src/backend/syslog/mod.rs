@@ -35,11 +35,12 @@ const SHORTEST_LIMIT: usize = 2048;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Framing {
-    /// The length stands before it (RFC 6587 §3.4.1). TLS asks for this one, and only so a message keeps its line feeds.
+    /// The length stands before it (RFC 6587 §3.4.1). TLS asks for this one, and only so a message keeps its line feeds;
+    /// in fields they are `\n` either way.
     #[default]
     OctetCounting,
     /// A line feed stands after it (§3.4.2), for servers that know nothing else. Line feeds in the message become `\n`,
-    /// carriage returns `\r`, NUL `\0`.
+    /// carriage returns `\r`, NUL `#000`.
     Newline,
 }
 

@@ -1,6 +1,10 @@
 //! The OpenTelemetry Collector: reads the files to which it appends what it got, a file for each way in.
 
+#[cfg(feature = "forward")]
+mod forward;
 mod otlp;
+#[cfg(feature = "syslog")]
+mod syslog;
 
 use std::path::{Path, PathBuf};
 

@@ -9,6 +9,8 @@ mod loki;
 mod ndjson;
 mod otlp;
 mod restart;
+#[cfg(feature = "syslog")]
+mod syslog;
 
 use serde_json::Value;
 
