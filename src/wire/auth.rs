@@ -291,12 +291,15 @@ pub(super) struct Shown {
 pub(super) struct Auth<T = HeaderMap> {
     credentials: Credentials,
     names: Names,
-    read: Box<dyn Fn(&Credentials) -> Result<T, Error> + Send>,
+    read: Read<T>,
     ready: T,
     stamps: Vec<Stamp>,
     looked: Instant,
     complaint: Option<String>,
 }
+
+/// Makes of credentials what is shown.
+type Read<T> = Box<dyn Fn(&Credentials) -> Result<T, Error> + Send>;
 
 /// Enough to see that a file was written or replaced.
 type Stamp = Option<(Option<SystemTime>, u64)>;

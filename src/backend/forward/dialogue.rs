@@ -161,9 +161,7 @@ fn message<'s>(said: &mut &'s [u8]) -> Result<Message<'s>, Lack> {
     let mut inside = std::mem::replace(said, whole);
     match item(&mut inside)? {
         Item::Nil => Ok(Message::Nil),
-        Item::Map(members) => {
-            Ok(of_map(inside, members, "ack").flatten().map_or(Message::Other, |chunk| Message::Ack(chunk)))
-        }
+        Item::Map(members) => Ok(of_map(inside, members, "ack").flatten().map_or(Message::Other, Message::Ack)),
         Item::Array(members) => Ok(array(inside, members).unwrap_or(Message::Other)),
         _ => Ok(Message::Other),
     }

@@ -49,7 +49,7 @@ fn message(mut bytes: &[u8]) -> Message {
     let [tag, packed, options] = <[Packed; 3]>::try_from(parts).unwrap();
     let options = map(options);
     let Packed::Binary(mut entries) = packed else { panic!("no bytes") };
-    if options.get("compressed").is_some() {
+    if options.contains_key("compressed") {
         let mut unpacked = Vec::new();
         flate2::read::GzDecoder::new(&*entries).read_to_end(&mut unpacked).unwrap();
         entries = unpacked;

@@ -167,7 +167,7 @@ fn a_login_that_is_refused_is_told_and_nothing_is_dropped() {
         assert!(!line.contains("another"), "{line}");
         let ledger = logs.ledger();
         assert_eq!((ledger.destinations[0].delivered, ledger.lost()), (0, 0), "{ledger}");
-        logs.shutdown(std::time::Duration::ZERO);
+        let _ = logs.shutdown(std::time::Duration::ZERO);
     }
 }
 

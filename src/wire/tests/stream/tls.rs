@@ -13,6 +13,8 @@ use super::{Lines, bare, kind, lines, mute, named, to};
 use crate::backend::{Login, Speech};
 use crate::wire::stream::Client;
 
+type Dialogue<'d> = &'d dyn Fn(&Login<'_>) -> Box<dyn Speech>;
+
 /// A TLS server that greets, and acknowledges so many payloads. Gives back what it saw, which is nothing where the
 /// handshake failed.
 fn serve(config: ServerConfig, payloads: usize) -> Server<Vec<String>> {
@@ -100,8 +102,7 @@ fn n12_plain_words_at_a_tls_url_are_told() {
 fn n12_a_client_certificate_that_is_wanted_and_missing_is_told_also_where_nothing_is_acknowledged() {
     let (dir, by, clients) = (Dir::new(), issuer(), issuer());
     for tls13 in [true, false] {
-        let silent: [&dyn Fn(&Login<'_>) -> Box<dyn Speech>; 2] = [&lines, &mute];
-        for (speech, payload) in silent.into_iter().zip([named("a"), bare("a")]) {
+        for (speech, payload) in [(&lines as Dialogue<'_>, named("a")), (&mute, bare("a"))] {
             let server = serve(config(&issued(&by, "localhost", false), Some(&clients), tls13), 0);
             let client = Client::new(Options { ca: trusting(&dir, &by), ..at(&server, "localhost") }).unwrap();
             let result = runtime().block_on(client.send(payload, LONG, speech));
