@@ -2,14 +2,13 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
 
 use tokio::net::TcpStream;
 
+use super::super::Options;
 use super::super::failure::Failure;
 use super::super::http::PATIENCE;
 use super::super::resolve::Resolver;
-use super::super::{Options, url};
 use super::connection::Socket;
 use super::told;
 use crate::error::Error;
@@ -28,16 +27,15 @@ impl Reach {
     /// `host` as URLs have it.
     pub(super) fn new(options: &Options, host: &str, port: u16, tls: bool) -> Result<Self, Error> {
         let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+        #[cfg(not(feature = "tls"))]
+        super::super::http::no_tls(options, tls)?;
         Ok(Self {
+            host: bare.to_owned(),
             address: bare.parse().ok(),
             port,
             resolver: Resolver::default(),
             #[cfg(feature = "tls")]
             tls: connector(options, bare, tls)?,
-            host: match refused(options, tls) {
-                None => bare.to_owned(),
-                Some(error) => return Err(error),
-            },
         })
     }
 
@@ -119,17 +117,11 @@ fn connector(
     // What is spoken is not HTTP.
     config.alpn_protocols.clear();
     let name = host.to_owned().try_into().map_err(|_| {
-        Error::setting("url", url::masked(&options.url), "one with a host that a certificate can be made for")
+        Error::setting(
+            "url",
+            super::super::url::masked(&options.url),
+            "one with a host that a certificate can be made for",
+        )
     })?;
-    Ok(Some((Arc::new(config).into(), name)))
-}
-
-#[cfg(feature = "tls")]
-fn refused(_options: &Options, _tls: bool) -> Option<Error> {
-    None
-}
-
-#[cfg(not(feature = "tls"))]
-fn refused(options: &Options, tls: bool) -> Option<Error> {
-    super::super::http::no_tls(options, tls).err()
+    Ok(Some((std::sync::Arc::new(config).into(), name)))
 }
