@@ -203,7 +203,7 @@ pub(crate) fn pairs(text: &str, separators: &[char]) -> Result<Vec<Pair>, String
         .collect()
 }
 
-fn percent_decoded(text: &str) -> Option<String> {
+pub(crate) fn percent_decoded(text: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.bytes();
     while let Some(byte) = rest.next() {

@@ -10,6 +10,8 @@ mod ndjson;
 #[cfg(feature = "otlp")]
 mod otlp;
 mod restart;
+#[cfg(feature = "syslog")]
+mod syslog;
 
 use serde_json::Value;
 
