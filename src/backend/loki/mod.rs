@@ -18,9 +18,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use self::entry::{Attributes, Json, Protobuf, Wire};
 #[cfg(feature = "otlp")]
 pub(super) use self::judge::judge;
-use self::entry::{Attributes, Json, Protobuf, Wire};
 use self::labels::{Labels, Promoted, Stream};
 use super::{
     Backend, Batch, Delivery, Facts, Foreign, Payload, RecordRef, Reply, Says, Scheme, Verdict, Written, json, proto,
