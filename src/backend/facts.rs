@@ -72,7 +72,7 @@ impl Facts {
         self
     }
 
-    /// The most that one payload may cost, in the units of [`Backend::cost`]. Default: no limit.
+    /// The most that one payload may cost, in the units of [`Backend::cost`](super::Backend::cost). Default: no limit.
     #[must_use]
     pub const fn batch_bytes(mut self, most: usize) -> Self {
         self.batch_bytes = most;

@@ -4,7 +4,7 @@
 use logchute::Destination;
 use logchute::backend::{Framing, Syslog};
 
-use crate::corpus::TAKEN;
+use crate::corpus::{OURS, TAKEN};
 use crate::given::Given;
 
 /// The element that has the fields.
@@ -57,10 +57,10 @@ pub(crate) fn message(given: &str, framing: Framing) -> String {
 }
 
 /// The name in structured data, in which each character that may not stand there is `_`.
-pub(crate) fn field(key: &str, given: &Given) -> Vec<(String, Given)> {
-    let name = if TAKEN.contains(&key) { format!("field_{key}") } else { key.to_owned() };
+pub(crate) fn name(key: &str) -> String {
+    let name = if OURS.contains(&key) || TAKEN.contains(&key) { format!("field_{key}") } else { key.to_owned() };
     let one = |char: char| if matches!(char, '!'..='~') && !"=]\"".contains(char) { char } else { '_' };
-    vec![(name.chars().map(one).collect(), given.clone())]
+    name.chars().map(one).collect()
 }
 
 /// Whether that text is the value. Line breaks in it are `\n` and `\r`.

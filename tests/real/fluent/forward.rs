@@ -6,7 +6,7 @@ use logchute::{Builder, Destination, Record, Severity};
 use serde_json::Value;
 
 use super::Fluent;
-use crate::corpus::TAKEN;
+use crate::corpus::{OURS, TAKEN};
 use crate::flood::flood;
 use crate::given::Given;
 use crate::server::{Server, Signal, variable};
@@ -48,12 +48,10 @@ impl Way for ByForward {
         &["container", "file", "host", "line", "module", "namespace", "node", "pod", "span", "target", "thread"]
     }
 
-    fn field(&self, key: &str, given: &Given) -> Vec<(String, Given)> {
-        // `log` is the message to some servers.
-        vec![(
-            if TAKEN.contains(&key) || key == "log" { format!("field_{key}") } else { key.to_owned() },
-            given.clone(),
-        )]
+    fn name(&self, given: &str) -> String {
+        // The Collector takes `log` for the message.
+        let is_taken = OURS.contains(&given) || TAKEN.contains(&given) || given == "log";
+        if is_taken { format!("field_{given}") } else { given.to_owned() }
     }
 
     fn is(&self, given: &Given, found: &Value) -> bool {

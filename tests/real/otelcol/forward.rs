@@ -6,7 +6,7 @@ use logchute::backend::Forward;
 use serde_json::Value;
 
 use super::{Collector, Intake};
-use crate::corpus::TAKEN;
+use crate::corpus::{OURS, TAKEN};
 use crate::flood::flood;
 use crate::given::Given;
 use crate::server::{Server, Signal, variable};
@@ -46,14 +46,15 @@ impl Way for ByForward {
         &["container", "file", "host", "line", "module", "namespace", "node", "pod", "span", "target", "thread"]
     }
 
+    fn name(&self, given: &str) -> String {
+        // The Collector takes `log` for the message.
+        let is_taken = OURS.contains(&given) || TAKEN.contains(&given) || given == "log";
+        if is_taken { format!("field_{given}") } else { given.to_owned() }
+    }
+
     fn field(&self, key: &str, given: &Given) -> Vec<(String, Given)> {
-        match key {
-            // It is the receiver's own.
-            "fluent.tag" => Vec::new(),
-            // It would become the body.
-            "log" => vec![("field_log".to_owned(), given.clone())],
-            _ => vec![(if TAKEN.contains(&key) { format!("field_{key}") } else { key.to_owned() }, given.clone())],
-        }
+        // That one is the receiver's own.
+        if key == "fluent.tag" { Vec::new() } else { vec![(self.name(key), given.clone())] }
     }
 
     fn is(&self, given: &Given, found: &Value) -> bool {

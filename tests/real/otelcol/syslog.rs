@@ -43,8 +43,8 @@ impl Way for BySyslog {
         syslog::message(given, self.0)
     }
 
-    fn field(&self, key: &str, given: &Given) -> Vec<(String, Given)> {
-        syslog::field(key, given)
+    fn name(&self, given: &str) -> String {
+        syslog::name(given)
     }
 
     fn is(&self, given: &Given, found: &Value) -> bool {

@@ -54,12 +54,16 @@ impl Way for BySyslog {
         syslog::message(given, self.framing).replace('\0', NUL)
     }
 
+    fn name(&self, given: &str) -> String {
+        syslog::name(given)
+    }
+
     fn field(&self, key: &str, given: &Given) -> Vec<(String, Given)> {
-        let nul = |given| match given {
+        let given = match given {
             Given::Text(text) if self.framing == Framing::OctetCounting => Given::Text(text.replace('\0', NUL)),
-            given => given,
+            given => given.clone(),
         };
-        syslog::field(key, given).into_iter().map(|(key, given)| (key, nul(given))).collect()
+        vec![(self.name(key), given)]
     }
 
     fn is(&self, given: &Given, found: &Value) -> bool {

@@ -48,9 +48,12 @@ impl Way for BySyslog {
         super::message(&syslog::message(given, self.framing))
     }
 
+    fn name(&self, given: &str) -> String {
+        syslog::name(given)
+    }
+
     fn field(&self, key: &str, given: &Given) -> Vec<(String, Given)> {
-        let [(name, given)] = <[_; 1]>::try_from(syslog::field(key, given)).expect("one");
-        super::value(name, &given)
+        super::value(self.name(key), given)
     }
 
     fn is(&self, given: &Given, found: &Value) -> bool {
