@@ -135,4 +135,7 @@ fn main() {
         measure("otlp protobuf", Otlp::new(store.url()), events);
         measure("otlp json", Otlp::new(store.url()).encoding(Encoding::Json), events);
     }
+    // The watch has no source of tokens, so none is asked for.
+    #[cfg(feature = "google_cloud")]
+    measure("google cloud", logchute::backend::GoogleCloud::new("p").endpoint(store.url()), events);
 }

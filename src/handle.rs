@@ -277,7 +277,7 @@ pub(crate) fn start(settings: Settings) -> Result<Guard, Error> {
         }
         lane_filters.push(destination.targets);
         let facts = destination.backend.facts();
-        let client = Client::new(wire::Options {
+        let mut client = Client::new(wire::Options {
             url: destination.backend.url().to_owned(),
             compression: lane.compression,
             takes_gzip: facts.takes_gzip(),
@@ -286,6 +286,11 @@ pub(crate) fn start(settings: Settings) -> Result<Guard, Error> {
             reply_bytes: facts.most_reply_bytes(),
             ..destination.reach
         })?;
+        if client.takes_tokens()
+            && let Some(source) = destination.backend.tokens()?
+        {
+            client = client.with_tokens(source)?;
+        }
         lanes.push(Lane::new(LaneParts {
             index: lanes.len(),
             name: destination.name,

@@ -93,6 +93,7 @@ mod contain;
 mod doctor;
 mod error;
 mod exit;
+mod file;
 mod flush;
 mod frame;
 mod handle;

@@ -29,14 +29,17 @@ pub(crate) mod proto;
 mod scheme;
 mod sites;
 mod speech;
+mod tokens;
 mod verdict;
 
 pub(crate) use self::describe::describe;
 pub use self::facts::{Delivery, Facts, TokenAs};
 pub(crate) use self::scheme::{Foreign, Says, Scheme, Setup, Written};
 pub use self::speech::{Heard, Login, Speech};
+pub use self::tokens::{Errand, Step, Token, Tokens};
 pub use self::verdict::{Reply, Verdict};
 pub use crate::batch::{Batch, Mode, Records};
+use crate::error::Error;
 pub use crate::frame::{Field, Fields, RecordId, RecordRef, Severity, Spans, Value};
 pub use crate::resource::Resource;
 
@@ -45,6 +48,8 @@ scheme::backends! {
     elasticsearch: Elasticsearch;
     #[cfg(feature = "forward")]
     forward: Forward;
+    #[cfg(feature = "google_cloud")]
+    google_cloud: GoogleCloud;
     loki: Loki, Encoding;
     ndjson: Ndjson;
     #[cfg(feature = "otlp")]
@@ -116,6 +121,16 @@ pub trait Backend: Send + 'static {
     /// What an answer means. The default goes by the status alone: [`Verdict::of_status`].
     fn judge(&self, reply: &Reply) -> Verdict {
         Verdict::of_status(reply)
+    }
+
+    /// Where tokens come from that expire. Asked for once, at start, and only where the user gave no credential.
+    /// Default: nowhere.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Setting`] if what they are made from cannot be read.
+    fn tokens(&self) -> Result<Option<Box<dyn Tokens>>, Error> {
+        Ok(None)
     }
 }
 

@@ -17,13 +17,15 @@ pub struct Reply {
     pub body: Vec<u8>,
     /// How far this machine's clock is ahead of the store's, in seconds, where the store told the time.
     pub(crate) ahead: Option<i64>,
+    /// Which of the credentials that were in use, one after the other, the request carried.
+    pub(crate) credential: u64,
 }
 
 impl Reply {
     /// A reply, for tests of a backend.
     #[must_use]
     pub fn new(status: u16, body: impl Into<Vec<u8>>) -> Self {
-        Self { status, retry_after: None, body: body.into(), ahead: None }
+        Self { status, retry_after: None, body: body.into(), ahead: None, credential: 0 }
     }
 
     /// The body as text, with a replacement character where it is none.

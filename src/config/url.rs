@@ -107,6 +107,7 @@ fn foreign(scheme: &Scheme, reader: &Reader<'_>, names: &mut Names) -> Option<(S
 fn wrong(url: &str) -> Option<&'static str> {
     let Some((transport, rest)) = url.split_once("://") else { return Some("an http or https URL") };
     let is_tls = transport.eq_ignore_ascii_case("https") || transport == "tls";
+    let is_address = is_tls || transport.eq_ignore_ascii_case("http") || transport == "tcp";
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
     if url.contains(|char: char| char.is_whitespace() || char.is_control()) {
         Some("free of white space and control characters")
@@ -114,7 +115,7 @@ fn wrong(url: &str) -> Option<&'static str> {
         Some(
             "free of user and password: they belong into LOGCHUTE_USER and LOGCHUTE_PASSWORD, or LOGCHUTE_PASSWORD_FILE",
         )
-    } else if authority.is_empty() || authority.starts_with(':') {
+    } else if is_address && (authority.is_empty() || authority.starts_with(':')) {
         Some("a URL with a host")
     } else if is_tls && !cfg!(feature = "tls") {
         Some("a URL without TLS: https and tls need the feature `tls`, which is not compiled in")

@@ -45,7 +45,7 @@ fn step_of(kind: FailureKind) -> Step {
         FailureKind::Resolve => Step::Resolve,
         FailureKind::Connect => Step::Connect,
         FailureKind::Tls => Step::Handshake,
-        FailureKind::Timeout | FailureKind::Reset | FailureKind::Other => Step::Answer,
+        FailureKind::Timeout | FailureKind::Reset | FailureKind::Other | FailureKind::Outdated => Step::Answer,
     }
 }
 

@@ -125,6 +125,8 @@ pub(crate) struct Lane {
     questions: Vec<u64>,
     /// What the doctor is to be told once the books say it as well.
     visits: Vec<(Arc<Visit>, Seen)>,
+    /// The job over which the doctor waits, while it has to be encoded again.
+    postponed: Option<(u64, Arc<Visit>)>,
     pace: Pace,
     turns: Turns,
     /// How much older than the newest record that it has one may be for the store to take it.
@@ -161,6 +163,7 @@ impl Lane {
             flights_payload: 0,
             questions: Vec::new(),
             visits: Vec::new(),
+            postponed: None,
             pace: Pace::new(in_flight, parts.schedule.take()),
             turns: Turns::default(),
             reorder_within: facts.reorders_within(),
@@ -323,7 +326,8 @@ impl Lane {
         job.tried = true;
         let (number, payload_bytes) = (job.number, payload.bytes().len());
         let sending = self.submit(payload);
-        self.depart(Flight { job, payload_bytes, asking: None, visit: None, begun: now, is_live });
+        let visit = self.postponed.take_if(|(job, _)| *job == number).map(|(_, visit)| visit);
+        self.depart(Flight { job, payload_bytes, asking: None, visit, begun: now, is_live });
         let lane = self.parts.index;
         Box::pin(async move { Outcome { lane, number, result: sending.await } })
     }

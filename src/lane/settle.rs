@@ -41,6 +41,11 @@ impl Lane {
         now: Instant,
     ) -> Option<Asking> {
         let End { asking, result, payload_bytes } = end;
+        // Nothing was sent, and the store is not to blame: the job is encoded again, and the doctor waits for that.
+        if asking.is_none() && matches!(&result, Err(failure) if failure.kind == FailureKind::Outdated) {
+            self.postponed = visit.map(|visit| (job.number, visit));
+            return None;
+        }
         let judged = result.map(|reply| (contained(|| self.parts.backend.judge(&reply)), reply));
         if let Some(visit) = visit {
             let seen = self.seen(match &judged {
@@ -131,7 +136,7 @@ impl Lane {
             Verdict::Split => self.refuse(job, self.told(reply), false, now),
             Verdict::Reject(reason) => self.refuse(job, reason, true, now),
             Verdict::Refresh => {
-                if self.parts.client.refresh() {
+                if self.parts.client.refresh(reply.credential) {
                     self.pace.try_now();
                 } else {
                     let complaint = self.parts.client.complaint().map_or(String::new(), |text| format!(" ({text})"));

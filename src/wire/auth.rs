@@ -14,6 +14,7 @@ use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 use super::Names;
 use crate::backend::TokenAs;
 use crate::error::Error;
+use crate::file;
 
 /// Headers that say how the request is framed or what its body is. A setting that changed them would break each request.
 const OURS: &[&str] = &[
@@ -32,7 +33,8 @@ const OURS: &[&str] = &[
 ];
 
 /// Headers that are known to name a place or a format and no secret, so they may go over plain http.
-const HARMLESS: &[&str] = &["x-scope-orgid", "accountid", "projectid", "host", "user-agent", "accept"];
+const HARMLESS: &[&str] =
+    &["x-scope-orgid", "accountid", "projectid", "host", "user-agent", "accept", "metadata-flavor"];
 
 /// VictoriaLogs' request options (`VL-Stream-Fields` …).
 const HARMLESS_PREFIX: &str = "vl-";
@@ -78,7 +80,7 @@ impl Secret {
             Source::File(path) => {
                 let refuse = |must: String| Error::setting(named(setting, self), path.display(), must);
                 let bytes =
-                    read_file(path, LARGEST).map_err(|why| refuse(format!("a file that can be read ({why})")))?;
+                    file::read(path, LARGEST).map_err(|why| refuse(format!("a file that can be read ({why})")))?;
                 let mut text = String::from_utf8(bytes).map_err(|_| refuse("a file that holds text".into()))?;
                 if text.ends_with('\n') {
                     text.pop();
@@ -132,6 +134,12 @@ impl Credentials {
         }
         let secret = self.headers.iter().find(|(name, _)| !is_harmless(&name.to_ascii_lowercase()))?;
         Some(format!("the header {}", secret.0))
+    }
+
+    /// Whether a request carries a credential of the user's.
+    pub(super) fn authorizes(&self) -> bool {
+        let is_one = |(name, _): &(String, Secret)| name.eq_ignore_ascii_case("authorization");
+        self.token.is_some() || self.user.is_some() || self.password.is_some() || self.headers.iter().any(is_one)
     }
 
     fn secrets(&self) -> impl Iterator<Item = &Secret> {
@@ -265,21 +273,6 @@ fn header_value(setting: &str, masked: &str, secret: &Secret, value: &str) -> Re
     Ok(value)
 }
 
-/// A file of at most this many bytes. Anything but a regular file is refused: a pipe would be waited for without end.
-pub(super) fn read_file(path: &Path, most: u64) -> Result<Vec<u8>, String> {
-    use std::io::Read;
-    let about = |why: std::io::Error| why.to_string();
-    if !std::fs::metadata(path).map_err(about)?.is_file() {
-        return Err("it is not a regular file".into());
-    }
-    let mut bytes = Vec::new();
-    std::fs::File::open(path).map_err(about)?.take(most + 1).read_to_end(&mut bytes).map_err(about)?;
-    if bytes.len() as u64 > most {
-        return Err(format!("it is larger than {most} bytes"));
-    }
-    Ok(bytes)
-}
-
 /// How the backend's store is shown credentials.
 #[derive(Clone, Copy)]
 pub(super) struct Shown {
@@ -293,6 +286,8 @@ pub(super) struct Auth<T = HeaderMap> {
     names: Names,
     read: Read<T>,
     ready: T,
+    /// Counts those that were ready.
+    number: u64,
     stamps: Vec<Stamp>,
     looked: Instant,
     complaint: Option<String>,
@@ -322,28 +317,35 @@ impl<T: PartialEq> Auth<T> {
         // Stamps before contents: a file that changes in between is read once more, not missed.
         let stamps = stamps(&credentials);
         let ready = read(&credentials)?;
-        Ok(Self { credentials, names, read: Box::new(read), ready, stamps, looked: now, complaint: None })
+        Ok(Self { credentials, names, read: Box::new(read), ready, number: 0, stamps, looked: now, complaint: None })
     }
 
-    /// What is shown with a request; files that changed are read first.
-    pub(super) fn ready(&mut self, now: Instant) -> &T {
+    /// What is shown with a request, and its number; files that changed are read first.
+    pub(super) fn ready(&mut self, now: Instant) -> (&T, u64) {
         if !self.stamps.is_empty() && now.saturating_duration_since(self.looked) >= LOOK {
             self.looked = now;
             if stamps(&self.credentials) != self.stamps {
                 self.refresh();
             }
         }
-        &self.ready
+        (&self.ready, self.number)
+    }
+
+    /// Whether there is another credential than the one of that number, which was refused; the files are read again.
+    pub(super) fn replace(&mut self, refused: u64) -> bool {
+        // Of several requests at once the first that is refused has read the files for the others.
+        refused != self.number || self.refresh()
     }
 
     /// Reads the files again, and says whether that gave another credential.
-    pub(super) fn refresh(&mut self) -> bool {
+    fn refresh(&mut self) -> bool {
         let stamps = stamps(&self.credentials);
         match (self.read)(&self.credentials) {
             Ok(read) => {
                 (self.stamps, self.complaint) = (stamps, None);
                 let changed = read != self.ready;
                 self.ready = read;
+                self.number += u64::from(changed);
                 changed
             }
             // The stamps stay as they were, so that the next look tries again.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures_util::future::Either;
 
 use super::{Failure, Names, Options, http, stream, url};
-use crate::backend::{Login, Payload, Reply, Speech};
+use crate::backend::{Login, Payload, Reply, Speech, Tokens};
 use crate::error::Error;
 
 /// Speaks to one store.
@@ -41,11 +41,25 @@ impl Client {
         }
     }
 
-    /// Reads credential files again, and says whether that gave another credential.
-    pub(crate) fn refresh(&self) -> bool {
+    /// Whether tokens could be shown with requests: by HTTP, where the user gave no credential.
+    pub(crate) fn takes_tokens(&self) -> bool {
+        matches!(self, Self::Http(client) if !client.authorizes())
+    }
+
+    /// Shows tokens from there with each request.
+    pub(crate) fn with_tokens(self, source: Box<dyn Tokens>) -> Result<Self, Error> {
         match self {
-            Self::Http(client) => client.refresh(),
-            Self::Stream(client) => client.refresh(),
+            Self::Http(client) => client.with_tokens(source).map(Self::Http),
+            stream => Ok(stream),
+        }
+    }
+
+    /// Whether there is another credential than the one of that number, which the store refused: one that is in use by
+    /// now, or that a file holds, or that the next request fetches.
+    pub(crate) fn refresh(&self, refused: u64) -> bool {
+        match self {
+            Self::Http(client) => client.refresh(refused),
+            Self::Stream(client) => client.refresh(refused),
         }
     }
 

@@ -30,6 +30,8 @@ pub(crate) enum FailureKind {
     Reset,
     /// What came back is no HTTP, or something unforeseen.
     Other,
+    /// Nothing failed: on the way to a token something was learnt that the request is made of, so it was not sent.
+    Outdated,
 }
 
 impl fmt::Display for Failure {
@@ -43,6 +45,8 @@ impl fmt::Display for Failure {
 pub(super) enum Phase {
     Resolving,
     Connecting,
+    /// Connecting, sending or waiting.
+    Unknown,
     Sending,
     Waiting,
     Reading(u16),
@@ -56,19 +60,24 @@ pub(super) struct Place<'a> {
     /// The store's, not that of a proxy.
     pub(super) host: &'a str,
     pub(super) https: bool,
+    /// The setting that gave the URL.
+    pub(super) named: &'static str,
 }
 
 /// The deadline passed.
 pub(super) fn late(place: Place<'_>, phase: Phase, timeout: Duration) -> Failure {
-    let url = place.url;
+    let Place { url, named, .. } = place;
     let text = match phase {
         Phase::Resolving => format!(
             "the host of {url} was not resolved within {timeout:?}: name servers do not answer; look at DNS \
-             (in a pod: /etc/resolv.conf), or use an address in LOGCHUTE_URL"
+             (in a pod: /etc/resolv.conf), or use an address in {named}"
         ),
         Phase::Connecting => format!(
             "no connection to {url} within {timeout:?}: the host is down, a firewall or network policy swallows packets, \
-             or a proxy (HTTP_PROXY, HTTPS_PROXY) does not answer; check LOGCHUTE_URL"
+             or a proxy (HTTP_PROXY, HTTPS_PROXY) does not answer; check {named}"
+        ),
+        Phase::Unknown => format!(
+            "no answer from {url} within {timeout:?}: nobody is there, packets are swallowed on the way, or it hangs; check {named}"
         ),
         Phase::Sending => format!(
             "{url} accepted the connection but did not read the request within {timeout:?}: the store hangs or the network is \
@@ -86,14 +95,14 @@ pub(super) fn late(place: Place<'_>, phase: Phase, timeout: Duration) -> Failure
     let kind = match phase {
         Phase::Resolving => FailureKind::Resolve,
         Phase::Connecting => FailureKind::Connect,
-        Phase::Sending | Phase::Waiting | Phase::Reading(_) => FailureKind::Timeout,
+        Phase::Unknown | Phase::Sending | Phase::Waiting | Phase::Reading(_) => FailureKind::Timeout,
     };
     Failure { kind, text }
 }
 
 /// The HTTP client gave up.
 pub(super) fn of(error: &reqwest::Error, place: Place<'_>) -> Failure {
-    let url = place.url;
+    let Place { url, named, .. } = place;
     // The first link of the chain is the client's own summary, which quotes the URL as a whole.
     let chain: Vec<_> = causes(error).skip(1).collect();
     let last = chain.last().map_or_else(|| "no cause given".to_owned(), |cause| plain(&cause.to_string()));
@@ -102,7 +111,7 @@ pub(super) fn of(error: &reqwest::Error, place: Place<'_>) -> Failure {
     if let Some(cause) = chain.iter().find_map(|cause| cause.downcast_ref::<Unresolved>()) {
         let host = plain(&cause.host);
         let text = if host == place.host {
-            format!("the host of {url} cannot be resolved ({last}); check the name in LOGCHUTE_URL, and DNS")
+            format!("the host of {url} cannot be resolved ({last}); check the name in {named}, and DNS")
         } else {
             format!(
                 "the proxy before {url}, {host}, cannot be resolved ({last}); check HTTP_PROXY and HTTPS_PROXY, or name the \
@@ -113,7 +122,7 @@ pub(super) fn of(error: &reqwest::Error, place: Place<'_>) -> Failure {
     }
     #[cfg(feature = "tls")]
     if let Some(cause) = chain.iter().find_map(|cause| cause.downcast_ref::<rustls::Error>()) {
-        return failure(FailureKind::Tls, tls(cause, url));
+        return failure(FailureKind::Tls, tls(cause, place));
     }
     let said = |what: &str| chain.iter().any(|cause| cause.to_string().starts_with(what));
     let kind = chain.iter().filter_map(|cause| cause.downcast_ref::<io::Error>()).map(io::Error::kind).next_back();
@@ -125,7 +134,7 @@ pub(super) fn of(error: &reqwest::Error, place: Place<'_>) -> Failure {
     if error.is_connect() && place.https && !said("tcp ") && kind.is_some_and(broke_off) {
         let text = format!(
             "{url} closed the connection during the TLS handshake ({last}); is that a TLS port? If it speaks plain http, \
-             LOGCHUTE_URL must begin with http://; if it wants a client certificate, set LOGCHUTE_CERT and LOGCHUTE_KEY"
+             {named} must begin with http://; if it wants a client certificate, set LOGCHUTE_CERT and LOGCHUTE_KEY"
         );
         return failure(FailureKind::Tls, text);
     }
@@ -134,7 +143,7 @@ pub(super) fn of(error: &reqwest::Error, place: Place<'_>) -> Failure {
             FailureKind::Connect,
             format!(
                 "nobody listens at {url}, or at the proxy before it ({last}); is the store up, and are host and port in \
-                 LOGCHUTE_URL right?"
+                 {named} right?"
             ),
         ),
         Some(io::ErrorKind::TimedOut) => failure(
@@ -147,7 +156,7 @@ pub(super) fn of(error: &reqwest::Error, place: Place<'_>) -> Failure {
         ),
         _ if error.is_connect() => failure(
             FailureKind::Connect,
-            format!("no connection to {url} ({last}); check LOGCHUTE_URL, network and proxy settings"),
+            format!("no connection to {url} ({last}); check {named}, network and proxy settings"),
         ),
         // The HTTP library has no type for these that could be named here; a test keeps the words.
         _ if said("connection closed before message completed") || said("operation was canceled") => failure(
@@ -158,12 +167,12 @@ pub(super) fn of(error: &reqwest::Error, place: Place<'_>) -> Failure {
         ),
         _ if said("message head is too large") => failure(
             FailureKind::Other,
-            format!("{url} answered with more headers than are read (100); is LOGCHUTE_URL that of a log store?"),
+            format!("{url} answered with more headers than are read (100); is {named} that of a log store?"),
         ),
         _ if said("invalid ") || said("unexpected ") || said("received unexpected message") => failure(
             FailureKind::Other,
             format!(
-                "{url} did not answer in HTTP/1.1 ({last}); is that the port of a log store? If it speaks TLS, LOGCHUTE_URL \
+                "{url} did not answer in HTTP/1.1 ({last}); is that the port of a log store? If it speaks TLS, {named} \
                  must begin with https://"
             ),
         ),
@@ -184,7 +193,7 @@ pub(super) fn broke_off(kind: io::ErrorKind) -> bool {
 }
 
 #[cfg(feature = "tls")]
-pub(super) fn tls(cause: &rustls::Error, url: &str) -> String {
+pub(super) fn tls(cause: &rustls::Error, Place { url, named, .. }: Place<'_>) -> String {
     use rustls::{AlertDescription as Alert, CertificateError as Bad, Error};
     let why = plain(&cause.to_string());
     match cause {
@@ -199,7 +208,7 @@ pub(super) fn tls(cause: &rustls::Error, url: &str) -> String {
             format!("the certificate of {url} is not valid yet ({why}); is this machine's clock right?")
         }
         Error::InvalidCertificate(Bad::NotValidForName | Bad::NotValidForNameContext { .. }) => format!(
-            "the certificate of {url} is made for another host ({why}); use in LOGCHUTE_URL a name that it carries, or \
+            "the certificate of {url} is made for another host ({why}); use in {named} a name that it carries, or \
              add this one to the certificate"
         ),
         Error::InvalidCertificate(_) if why.contains("CaUsedAsEndEntity") => format!(
@@ -210,7 +219,7 @@ pub(super) fn tls(cause: &rustls::Error, url: &str) -> String {
             format!("the certificate of {url} is refused ({why}); see LOGCHUTE_CA and the store's certificate")
         }
         Error::InvalidMessage(_) => format!(
-            "{url} does not speak TLS at this port ({why}); check the port, or begin LOGCHUTE_URL with http:// if that is \
+            "{url} does not speak TLS at this port ({why}); check the port, or begin {named} with http:// if that is \
              meant"
         ),
         Error::AlertReceived(Alert::ProtocolVersion) | Error::PeerIncompatible(_) => {
@@ -230,7 +239,7 @@ pub(super) fn tls(cause: &rustls::Error, url: &str) -> String {
             "{url} refused our client certificate or wants one ({why}); set LOGCHUTE_CERT and LOGCHUTE_KEY to one that \
              the store accepts"
         ),
-        _ => format!("the TLS handshake with {url} failed ({why}); see LOGCHUTE_URL and LOGCHUTE_CA"),
+        _ => format!("the TLS handshake with {url} failed ({why}); see {named} and LOGCHUTE_CA"),
     }
 }
 

@@ -17,9 +17,10 @@ use reqwest::{Method, Request, Response, Url};
 use super::auth::Auth;
 use super::failure::{self, Failure, FailureKind, Phase, Place};
 use super::resolve::{Hung, Resolver, Way};
+use super::tokens::Purse;
 use super::{Names, Options};
 use super::{mask, retry_after, url};
-use crate::backend::{Payload, Reply};
+use crate::backend::{Payload, Reply, TokenAs, Tokens};
 use crate::config::Compression;
 use crate::error::Error;
 
@@ -44,6 +45,12 @@ pub(crate) struct Client {
     auth: Mutex<Auth>,
     names: Names,
     hung: Arc<Hung>,
+    /// Where the user gave no credential, and the backend has a source of tokens.
+    tokens: Option<Arc<Purse>>,
+    token_as: TokenAs,
+    /// The setting that must be changed before a token may be sent, and to what.
+    exposes: bool,
+    authorizes: bool,
 }
 
 impl Client {
@@ -55,39 +62,19 @@ impl Client {
 
     fn checked(options: Options) -> Result<Self, Error> {
         let target = url::check(&options.url)?;
+        let exposes = options.is_open(&target);
         if let Some(what) = options.exposed(&target) {
-            let must = format!(
-                "https, because {what} is sent with each request; plain http shows it to the network, which allow_http \
-                 (LOGCHUTE_ALLOW_HTTP) permits"
-            );
-            return Err(Error::setting("url", target.shown, must));
+            return Err(exposed(&what, &target.shown));
         }
+        let authorizes = options.credentials.authorizes();
         let builder = tls(reqwest::Client::builder(), &options, target.https)?;
         let shown = options.shown();
         let names = options.names.clone();
         let auth = Auth::new(options.credentials, options.names, shown, Instant::now())?;
         let resolver = Resolver::default();
         let hung = Arc::clone(&resolver.hung);
-        let mut builder = builder
-            .user_agent(concat!("logchute/", env!("CARGO_PKG_VERSION")))
-            .http1_only()
-            // A redirect would take records and token wherever the answer says; it is a reply like any other.
-            .redirect(reqwest::redirect::Policy::none())
-            .referer(false)
-            // Cargo unifies features: when the application turns these on for its own client, ours has them too.
-            .no_gzip()
-            .no_brotli()
-            .no_zstd()
-            .no_deflate()
-            .retry(reqwest::retry::never())
-            .pool_idle_timeout(IDLE)
-            .tcp_nodelay(true)
-            .dns_resolver(Arc::new(resolver));
-        if target.loopback {
-            // No proxy can reach this machine's loopback for us, and a credential for it must not go to one.
-            builder = builder.no_proxy();
-        }
-        let http = build(builder).map_err(|why| {
+        // No proxy can reach this machine's loopback for us, and a credential for it must not go to one.
+        let http = build(builder, resolver, target.loopback).map_err(|why| {
             let must = format!("one that the HTTP client can be set up for ({why})");
             Error::setting("url", &target.shown, must)
         })?;
@@ -101,7 +88,25 @@ impl Client {
             auth: Mutex::new(auth),
             names,
             hung,
+            tokens: None,
+            token_as: options.token_as,
+            exposes,
+            authorizes,
         })
+    }
+
+    /// Whether each request carries a credential that the user gave.
+    pub(crate) fn authorizes(&self) -> bool {
+        self.authorizes
+    }
+
+    /// Shows tokens from there with each request.
+    pub(crate) fn with_tokens(mut self, source: Box<dyn Tokens>) -> Result<Self, Error> {
+        if self.exposes {
+            return Err(self.names.tell(exposed("a token", &self.shown)));
+        }
+        self.tokens = Some(Arc::new(Purse::new(source, self.token_as)));
+        Ok(self)
     }
 
     /// One attempt, over after `timeout` whatever happens: name, connection, handshake, request and reply share it.
@@ -112,28 +117,54 @@ impl Client {
         payload: Payload,
         timeout: Duration,
     ) -> impl Future<Output = Result<Reply, Failure>> + use<> {
-        let headers = self.auth().ready(Instant::now()).clone();
+        let (headers, number) = {
+            let mut auth = self.auth();
+            let (headers, number) = auth.ready(Instant::now());
+            (headers.clone(), number)
+        };
         let attempt = Attempt {
             http: self.http.clone(),
+            method: Method::POST,
             url: self.url.clone(),
             shown: Arc::clone(&self.shown),
             https: self.https,
+            named: "LOGCHUTE_URL",
             gzip: self.gzip,
             reply_bytes: self.reply_bytes,
             hung: Arc::clone(&self.hung),
             headers,
         };
-        attempt.run(payload, timeout)
+        let purse = self.tokens.as_ref().map(|purse| (Arc::clone(purse), purse.edition()));
+        async move {
+            if let Some((purse, edition)) = purse {
+                return with_token(attempt, payload, &purse, edition, timeout).await;
+            }
+            let mut reply = attempt.run(payload, timeout).await?;
+            reply.credential = number;
+            Ok(reply)
+        }
     }
 
-    /// Reads credential files again, and says whether that gave another credential.
-    pub(crate) fn refresh(&self) -> bool {
-        self.auth().refresh()
+    /// Whether there is another credential than the one of that number, which the store refused: one that is in use by
+    /// now, or that a file holds, or that the next request fetches.
+    pub(crate) fn refresh(&self, refused: u64) -> bool {
+        match &self.tokens {
+            Some(purse) => purse.refuse(refused),
+            None => self.auth().replace(refused),
+        }
     }
 
-    /// Why a credential file could not be read the last time; the credential before it is still in use.
+    /// Why a credential could not be read or fetched the last time; the one before it is still in use.
     pub(crate) fn complaint(&self) -> Option<String> {
-        self.auth().complaint().map(str::to_owned)
+        match &self.tokens {
+            Some(purse) => purse.complaint(),
+            None => self.auth().complaint().map(str::to_owned),
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn purse(&self) -> &Purse {
+        self.tokens.as_deref().expect("there is a source of tokens")
     }
 
     /// Where payloads go, as it may be printed: without the values of the query.
@@ -157,8 +188,44 @@ impl fmt::Debug for Client {
     }
 }
 
+/// A token that lives shorter than it takes to fetch it is not told apart from one that is refused.
+async fn with_token(
+    mut attempt: Attempt,
+    payload: Payload,
+    purse: &Purse,
+    edition: u64,
+    timeout: Duration,
+) -> Result<Reply, Failure> {
+    let deadline = deadline(timeout);
+    let (name, value, number) = purse.token(deadline).await?;
+    if purse.edition() != edition {
+        let text = "what was learnt with the token goes into the request, which is made anew".to_owned();
+        return Err(Failure { kind: FailureKind::Outdated, text });
+    }
+    attempt.headers.insert(name, value);
+    let left = deadline.saturating_duration_since(tokio::time::Instant::now());
+    let mut reply = attempt.run(payload, left).await?;
+    reply.credential = number;
+    if (200..300).contains(&reply.status) {
+        purse.accept(number);
+    }
+    Ok(reply)
+}
+
+fn exposed(what: &str, url: &str) -> Error {
+    let must = format!(
+        "https, because {what} is sent with each request; plain http shows it to the network, which allow_http \
+         (LOGCHUTE_ALLOW_HTTP) permits"
+    );
+    Error::setting("url", url, must)
+}
+
 #[cfg(feature = "tls")]
-fn tls(builder: reqwest::ClientBuilder, options: &Options, https: bool) -> Result<reqwest::ClientBuilder, Error> {
+pub(super) fn tls(
+    builder: reqwest::ClientBuilder,
+    options: &Options,
+    https: bool,
+) -> Result<reqwest::ClientBuilder, Error> {
     let files =
         super::tls::Files { ca: options.ca.as_deref(), cert: options.cert.as_deref(), key: options.key.as_deref() };
     // Also where the URL is plain http: without it the client would look for the process's own provider, and panic.
@@ -166,7 +233,11 @@ fn tls(builder: reqwest::ClientBuilder, options: &Options, https: bool) -> Resul
 }
 
 #[cfg(not(feature = "tls"))]
-fn tls(builder: reqwest::ClientBuilder, options: &Options, https: bool) -> Result<reqwest::ClientBuilder, Error> {
+pub(super) fn tls(
+    builder: reqwest::ClientBuilder,
+    options: &Options,
+    https: bool,
+) -> Result<reqwest::ClientBuilder, Error> {
     no_tls(options, https)?;
     Ok(builder)
 }
@@ -193,8 +264,30 @@ pub(super) fn no_tls(options: &Options, wanted: bool) -> Result<(), Error> {
     Ok(())
 }
 
-/// Builds the client.
-fn build(builder: reqwest::ClientBuilder) -> Result<reqwest::Client, String> {
+/// Builds a client, of the store or of what hands out tokens; `direct` says that no proxy is asked.
+pub(super) fn build(
+    builder: reqwest::ClientBuilder,
+    resolver: Resolver,
+    direct: bool,
+) -> Result<reqwest::Client, String> {
+    let mut builder = builder
+        .user_agent(concat!("logchute/", env!("CARGO_PKG_VERSION")))
+        .http1_only()
+        // A redirect would take records and token wherever the answer says; it is a reply like any other.
+        .redirect(reqwest::redirect::Policy::none())
+        .referer(false)
+        // Cargo unifies features: when the application turns these on for its own client, ours has them too.
+        .no_gzip()
+        .no_brotli()
+        .no_zstd()
+        .no_deflate()
+        .retry(reqwest::retry::never())
+        .pool_idle_timeout(IDLE)
+        .tcp_nodelay(true)
+        .dns_resolver(Arc::new(resolver));
+    if direct {
+        builder = builder.no_proxy();
+    }
     // Built without `tls` we cannot say which provider to use, and where the application's features brought rustls in
     // without one, the client panics. An application must not die of that.
     let build = std::panic::AssertUnwindSafe(|| builder.build());
@@ -205,24 +298,29 @@ fn build(builder: reqwest::ClientBuilder) -> Result<reqwest::Client, String> {
     }
 }
 
-struct Attempt {
-    http: reqwest::Client,
-    url: Url,
-    shown: Arc<str>,
-    https: bool,
-    gzip: bool,
-    reply_bytes: usize,
-    hung: Arc<Hung>,
-    headers: HeaderMap,
+pub(super) struct Attempt {
+    pub(super) http: reqwest::Client,
+    pub(super) method: Method,
+    pub(super) url: Url,
+    pub(super) shown: Arc<str>,
+    pub(super) https: bool,
+    /// The setting that gave the URL.
+    pub(super) named: &'static str,
+    pub(super) gzip: bool,
+    pub(super) reply_bytes: usize,
+    pub(super) hung: Arc<Hung>,
+    pub(super) headers: HeaderMap,
 }
 
 impl Attempt {
-    async fn run(self, payload: Payload, timeout: Duration) -> Result<Reply, Failure> {
-        let place = Place { url: &self.shown, host: self.url.host_str().unwrap_or_default(), https: self.https };
+    pub(super) async fn run(self, payload: Payload, timeout: Duration) -> Result<Reply, Failure> {
+        let host = self.url.host_str().unwrap_or_default();
+        let place = Place { url: &self.shown, host, https: self.https, named: self.named };
         let Payload::Http { path, content_type, content_encoding, body } = payload else {
             let text = format!("{} is spoken to by HTTP, but its backend made frames for a connection", self.shown);
             return Err(Failure { kind: FailureKind::Other, text });
         };
+        let is_get = self.method == Method::GET;
         let url = path.map_or_else(|| self.url.clone(), |path| elsewhere(&self.url, &path));
         let (sheet, held) = self.sheet(url, content_type, content_encoding, body);
         let way = Arc::default();
@@ -235,6 +333,8 @@ impl Attempt {
             Err(_) => {
                 let phase = match held.0.phase.load(Ordering::Relaxed) {
                     CONNECTING if way.is_resolving() => Phase::Resolving,
+                    // Of a request without a body nobody tells when it is sent.
+                    CONNECTING if is_get => Phase::Unknown,
                     CONNECTING => {
                         way.hung(&self.hung);
                         Phase::Connecting
@@ -272,6 +372,9 @@ impl Attempt {
     /// Of the addresses of one family the client leaves one only when it refuses. From one that does not answer we go
     /// on to the next; nothing of the request has been written by then.
     async fn execute(&self, sheet: &Sheet, way: &Arc<Way>) -> Result<Response, reqwest::Error> {
+        if self.method == Method::GET {
+            return way.lead(self.http.execute(self.request(sheet))).await;
+        }
         let mut patience = PATIENCE;
         loop {
             let answer = std::pin::pin!(way.lead(self.http.execute(self.request(sheet))));
@@ -286,7 +389,7 @@ impl Attempt {
     }
 
     fn request(&self, sheet: &Sheet) -> Request {
-        let mut request = Request::new(Method::POST, sheet.url.clone());
+        let mut request = Request::new(self.method.clone(), sheet.url.clone());
         request.headers_mut().clone_from(&sheet.headers);
         let upload = Upload { shared: Arc::clone(&sheet.shared), length: sheet.length, sent: 0 };
         *request.body_mut() = Some(reqwest::Body::wrap(upload));
@@ -301,7 +404,9 @@ impl Attempt {
         body: Vec<u8>,
     ) -> (Sheet, Held) {
         let mut headers = self.headers.clone();
-        headers.insert(CONTENT_TYPE, header(content_type));
+        if self.method == Method::POST {
+            headers.insert(CONTENT_TYPE, header(content_type));
+        }
         let (body, content_encoding) = match content_encoding {
             None if self.gzip => match gzip(&body) {
                 Ok(packed) => (packed, Some("gzip")),

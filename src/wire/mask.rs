@@ -51,7 +51,7 @@ pub(super) fn mask_all(body: &mut Vec<u8>, mut secrets: Vec<Vec<u8>>) {
     }
 }
 
-fn replace(body: &mut Vec<u8>, secret: &[u8]) {
+pub(super) fn replace(body: &mut Vec<u8>, secret: &[u8]) {
     let mut from = 0;
     while let Some(at) = body[from..].windows(secret.len()).position(|part| part == secret) {
         body.splice(from + at..from + at + secret.len(), *b"***");

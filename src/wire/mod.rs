@@ -28,6 +28,7 @@ mod testing;
 mod tests;
 #[cfg(feature = "tls")]
 mod tls;
+mod tokens;
 mod url;
 
 use std::fmt;
@@ -90,8 +91,12 @@ impl Default for Options {
 impl Options {
     /// What would be shown to the network on the way there, where the user does not permit that.
     fn exposed(&self, target: &url::Target) -> Option<String> {
-        let is_safe = target.https || target.loopback || self.allow_http;
-        if is_safe { None } else { self.credentials.exposed() }
+        if self.is_open(target) { self.credentials.exposed() } else { None }
+    }
+
+    /// Whether the network can read what goes there, and the user does not permit that.
+    fn is_open(&self, target: &url::Target) -> bool {
+        !target.https && !target.loopback && !self.allow_http
     }
 
     fn shown(&self) -> auth::Shown {

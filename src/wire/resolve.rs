@@ -34,6 +34,7 @@ const THREADS: usize = 2;
 #[derive(Default)]
 pub(super) struct Resolver {
     pub(super) hung: Arc<Hung>,
+    metadata: bool,
     desk: Arc<Mutex<Desk>>,
 }
 
@@ -51,6 +52,11 @@ struct Question {
 }
 
 impl Resolver {
+    /// `metadata` says that it is the metadata service that is asked for.
+    pub(super) fn new(metadata: bool) -> Self {
+        Self { metadata, ..Self::default() }
+    }
+
     /// The addresses of a host; those that swallowed a connection come last.
     pub(super) fn addresses(
         &self,
@@ -58,9 +64,10 @@ impl Resolver {
     ) -> impl Future<Output = Result<Vec<SocketAddr>, Unresolved>> + Send + use<> {
         let answer = ask(&self.desk, &host);
         let hung = Arc::clone(&self.hung);
+        let metadata = self.metadata;
         async move {
             let found = answer.await.unwrap_or_else(|_| Err(no_answer())).and_then(|mut addresses| {
-                addresses.retain(allowed);
+                addresses.retain(|address| metadata || allowed(address));
                 if addresses.is_empty() { Err(only_metadata()) } else { Ok(addresses) }
             });
             let mut addresses = found.map_err(|why| Unresolved { host, why })?;

@@ -6,3 +6,4 @@ mod plain;
 mod stream;
 #[cfg(feature = "tls")]
 mod tls;
+mod tokens;

@@ -12,8 +12,8 @@ use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use rustls_platform_verifier::BuilderVerifierExt;
 
-use super::auth::read_file;
 use crate::error::Error;
+use crate::file;
 
 /// A bundle of all public CAs has a quarter of a MiB.
 const LARGEST: u64 = 8 * 1024 * 1024;
@@ -76,7 +76,7 @@ fn certificates(setting: &'static str, path: &Path) -> Result<Vec<CertificateDer
         let must = format!("a PEM file with at least one CERTIFICATE ({why})");
         Error::setting(setting, path.display(), must)
     };
-    let pem = read_file(path, LARGEST).map_err(refuse)?;
+    let pem = file::read(path, LARGEST).map_err(refuse)?;
     let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
     let found = found.map_err(|why| refuse(why.to_string()))?;
     if found.is_empty() { Err(refuse("there is none".into())) } else { Ok(found) }
@@ -88,6 +88,6 @@ fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, Error> {
         let must = format!("a PEM file with a PRIVATE KEY that is not encrypted: PKCS#8, PKCS#1 or SEC1 ({why})");
         Error::setting("key", path.display(), must)
     };
-    let pem = read_file(path, LARGEST).map_err(|why| refuse(&why))?;
+    let pem = file::read(path, LARGEST).map_err(|why| refuse(&why))?;
     PrivateKeyDer::from_pem_slice(&pem).map_err(|_| refuse("there is none"))
 }

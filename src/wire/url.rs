@@ -25,6 +25,25 @@ pub(super) struct Target {
 
 /// Refuses what cannot or must not be spoken to.
 pub(super) fn check(raw: &str) -> Result<Target, Error> {
+    let (target, link_local) = parsed(raw)?;
+    if link_local {
+        let must = "another address: link-local ones are refused, because the metadata service of cloud machines, \
+                    which hands out credentials, is among them";
+        return Err(Error::setting("url", masked(raw), must));
+    }
+    Ok(target)
+}
+
+/// The same for where tokens come from, which may be the metadata service.
+pub(super) fn check_errand(raw: &str, metadata: bool) -> Result<Target, Error> {
+    if !metadata {
+        return check(raw);
+    }
+    parsed(raw).map(|(target, _)| target)
+}
+
+/// The URL, and whether its address is a link-local one.
+fn parsed(raw: &str) -> Result<(Target, bool), Error> {
     if raw.len() > LONGEST {
         let value = format!("({} bytes)", raw.len());
         return Err(Error::setting("url", value, format!("at most {LONGEST} bytes long")));
@@ -72,12 +91,8 @@ pub(super) fn check(raw: &str) -> Result<Target, Error> {
             (v4, v6, host)
         }
     };
-    if v4.is_some_and(serves_metadata_v4) || v6.is_some_and(serves_metadata_v6) || v6.is_some_and(is_link_local) {
-        return refuse(
-            "another address: link-local ones are refused, because the metadata service of cloud machines, \
-             which hands out credentials, is among them",
-        );
-    }
+    let link_local =
+        v4.is_some_and(serves_metadata_v4) || v6.is_some_and(serves_metadata_v6) || v6.is_some_and(is_link_local);
     let loopback = v4.is_some_and(|v4| v4.is_loopback())
         || v6.is_some_and(|v6| v6.is_loopback())
         || name.eq_ignore_ascii_case("localhost");
@@ -88,7 +103,7 @@ pub(super) fn check(raw: &str) -> Result<Target, Error> {
             format!("{}://{}:{port}", if https { "tls" } else { "tcp" }, url.host_str().unwrap_or_default())
         }
     };
-    Ok(Target { url, shown, https, stream, loopback })
+    Ok((Target { url, shown, https, stream, loopback }, link_local))
 }
 
 /// The schemes, and that of HTTP beside each that hides as much.

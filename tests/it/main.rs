@@ -20,3 +20,5 @@ mod otlp;
 mod overflow;
 mod poison;
 mod retry;
+#[cfg(feature = "google_cloud")]
+mod tokens;

@@ -97,16 +97,24 @@ impl Client {
         timeout: Duration,
         speech: &dyn Fn(&Login<'_>) -> Box<dyn Speech>,
     ) -> impl Future<Output = Result<Reply, Failure>> + use<> {
-        let keys = self.auth().ready(Instant::now()).clone();
+        let (keys, number) = {
+            let mut auth = self.auth();
+            let (keys, number) = auth.ready(Instant::now());
+            (keys.clone(), number)
+        };
         // The backend may be the user's code.
         let speech = contained(|| speech(&keys.login()));
         let attempt = Attempt { link: Arc::clone(&self.link), keys, phase: Cell::new(Phase::Looking) };
-        async move { attempt.run(payload, timeout, speech).await }
+        async move {
+            let mut reply = attempt.run(payload, timeout, speech).await?;
+            reply.credential = number;
+            Ok(reply)
+        }
     }
 
-    /// Reads credential files again, and says whether that gave another credential.
-    pub(crate) fn refresh(&self) -> bool {
-        self.auth().refresh()
+    /// Whether there is another credential than the one of that number, which the store refused.
+    pub(crate) fn refresh(&self, refused: u64) -> bool {
+        self.auth().replace(refused)
     }
 
     /// Why a credential file could not be read the last time; the credential before it is still in use.

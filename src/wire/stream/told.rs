@@ -121,7 +121,10 @@ fn of_tls(url: &str, why: &io::Error) -> Option<Failure> {
             "{url} does not speak TLS at this port ({}); check the port, or begin LOGCHUTE_URL without +tls if that is meant",
             plain(&cause.to_string())
         ),
-        _ => super::super::failure::tls(cause, url),
+        _ => {
+            let place = super::super::failure::Place { url, host: "", https: true, named: "LOGCHUTE_URL" };
+            super::super::failure::tls(cause, place)
+        }
     };
     Some(failure(FailureKind::Tls, text))
 }

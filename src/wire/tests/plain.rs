@@ -188,13 +188,14 @@ fn a_token_file_is_read_again_when_asked_and_a_lost_file_keeps_the_last_token() 
     let credentials = Credentials { token: Some(Secret::file(&path)), ..Credentials::default() };
     let client = Client::new(Options { credentials, ..options(server.url()) }).unwrap();
     runtime().block_on(async {
-        client.send(payload("1"), LONG).await.unwrap();
-        assert!(!client.refresh());
+        let first = client.send(payload("1"), LONG).await.unwrap().credential;
+        assert!(!client.refresh(first));
         dir.file("token", "second");
-        assert!(client.refresh());
-        client.send(payload("2"), LONG).await.unwrap();
+        assert!(client.refresh(first));
+        assert!(client.refresh(first), "another request with the first token was refused too");
+        let second = client.send(payload("2"), LONG).await.unwrap().credential;
         std::fs::remove_file(&path).unwrap();
-        assert!(!client.refresh());
+        assert!(!client.refresh(second));
         let complaint = client.complaint().unwrap();
         assert!(complaint.contains("token_file") && complaint.contains(path.to_str().unwrap()), "{complaint}");
         client.send(payload("3"), LONG).await.unwrap();
@@ -214,7 +215,7 @@ fn a_changed_file_is_noticed_at_a_look_a_second() {
     // Another length, so that the test does not hang on how fine the file system's clock is.
     dir.file("token", "the second");
     let at = |auth: &mut super::super::auth::Auth, ms| {
-        let headers = auth.ready(start + Duration::from_millis(ms));
+        let (headers, _) = auth.ready(start + Duration::from_millis(ms));
         headers["authorization"].to_str().unwrap().to_owned()
     };
     assert_eq!(at(&mut auth, 999), "Bearer first");

@@ -1,5 +1,8 @@
 //! Google Cloud Logging, of which there is no server to be had: Google's own protobuf types judge a request instead.
 
+#[cfg(feature = "google_cloud")]
+mod google_cloud;
+
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 

@@ -95,12 +95,12 @@ fn a_key_that_was_rotated_is_read_again() {
     let client = Client::new(Options { credentials: with_token(Secret::file(&file)), ..at(&server) }).unwrap();
     let attempt = || runtime().block_on(client.send(named("a"), LONG, &shown)).unwrap().status;
     assert_eq!(attempt(), 401);
-    assert!(!client.refresh(), "it has not changed");
+    assert!(!client.refresh(0), "it has not changed");
     dir.file("key", "new key\n");
-    assert!(client.refresh() && client.complaint().is_none());
+    assert!(client.refresh(0) && client.complaint().is_none());
     assert_eq!(attempt(), 401);
     std::fs::remove_file(&file).unwrap();
-    assert!(!client.refresh() && client.complaint().unwrap().contains("can be read"));
+    assert!(!client.refresh(1) && client.complaint().unwrap().contains("can be read"));
     assert_eq!(server.end(), ["old", "new key"]);
 }
 
