@@ -109,7 +109,7 @@ fn check_verdicts(backend: &dyn Backend) {
                 // Nothing that was said names a record.
                 (
                     _,
-                    Verdict::Items { .. } | Verdict::ResumeAfter(_) | Verdict::AckWithLoss { .. } | Verdict::Ask(_),
+                    Verdict::Items { .. } | Verdict::ResumeAfter { .. } | Verdict::AckWithLoss { .. } | Verdict::Ask(_),
                 ) => false,
                 (300..600, Verdict::Ack) => false,
                 _ => true,

@@ -63,7 +63,6 @@ fn answered(seen: &Seen, reply: &Reply, verdict: &Verdict) -> (Option<Step>, Str
         Verdict::Ask(_) => {
             (None, format!("the store has the record and says later whether it keeps it (status {status})"))
         }
-        Verdict::ResumeAfter(1..) => (None, format!("the store took the record ({said})")),
         Verdict::Items { rejected, retry, fallback } => match (rejected.first(), retry.is_empty(), fallback.first()) {
             (Some((_, why)), ..) => wrong(format!("the store refused the record: {why}")),
             (None, false, _) => {
@@ -103,7 +102,7 @@ fn answered(seen: &Seen, reply: &Reply, verdict: &Verdict) -> (Option<Step>, Str
             ),
             _ => format!("the store cannot take the record just now ({said}); it is kept and sent again"),
         }),
-        Verdict::Reject(_) | Verdict::ResumeAfter(0) => wrong(format!(
+        Verdict::Reject(_) | Verdict::ResumeAfter { .. } => wrong(format!(
             "the store does not understand what it was sent ({said}): does LOGCHUTE_URL name the right backend, and the \
              path of its intake?"
         )),
