@@ -248,6 +248,41 @@ pub(super) fn random(seed: u64, records: usize) -> Vec<(Frame, usize)> {
     (0..records).map(|_| record()).collect()
 }
 
+/// Calls `each` with so many replies that a store might send on a bad day: real ones cut short, with bits turned,
+/// repeated, with large numbers in them, nested deep.
+pub(super) fn mutated(seed: u64, count: usize, real: &[&str], mut each: impl FnMut(&[u8])) {
+    const ODD: [&str; 8] =
+        ["18446744073709551616", "-1", "1e999", "null", "\"", "[[[[[[[[[[[[[[[[", "{\"a\":", "\u{fffd}"];
+    let mut random = fastrand::Rng::with_seed(seed);
+    each(&b"[".repeat(60_000));
+    for _ in 0..count {
+        let mut body = random.choice(real).map_or(Vec::new(), |text| text.as_bytes().to_vec());
+        for _ in 0..random.usize(0..4) {
+            let at = random.usize(0..=body.len());
+            match random.u8(0..6) {
+                0 => body.truncate(at),
+                1 => {
+                    if let Some(byte) = body.get_mut(at) {
+                        *byte ^= 1 << random.u8(0..8);
+                    }
+                }
+                2 => {
+                    let odd = random.choice(ODD).unwrap_or_default();
+                    body.splice(at..at, odd.bytes());
+                }
+                3 => {
+                    let digits = random.u64(..).to_string();
+                    let end = (at + random.usize(0..4)).min(body.len());
+                    body.splice(at..end, digits.bytes());
+                }
+                4 => body.extend_from_within(at..),
+                _ => drop(body.drain(..at.min(3))),
+            }
+        }
+        each(&body);
+    }
+}
+
 pub(super) fn put(writer: &mut Writer, key: &str, value: Value<'_>) {
     let (fields, key) = (&mut writer.fields, Key::named(key));
     match value {

@@ -17,6 +17,7 @@ mod flat;
 #[cfg(test)]
 mod generated;
 pub mod json;
+mod line;
 pub(crate) mod proto;
 mod scheme;
 mod verdict;
@@ -31,7 +32,7 @@ pub use crate::resource::Resource;
 
 scheme::backends! {
     loki: Loki, Encoding;
-    ndjson: Ndjson;
+    ndjson: Ndjson, Preset [AXIOM, BETTER_STACK, NEW_RELIC, OPENOBSERVE, VICTORIALOGS];
     #[cfg(feature = "otlp")]
     otlp: Otlp;
 }

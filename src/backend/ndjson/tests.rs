@@ -7,6 +7,7 @@ use serde_json::value::RawValue;
 use super::super::corpus::{self, body, body_of, frame, nasty, ordinary, put, resource, with_batch};
 use super::super::generated::random_records;
 use super::*;
+use crate::backend::Value;
 use crate::frame::{Frame, Severity};
 
 /// The members of an object as they stand in the text; two equal keys are an error.
