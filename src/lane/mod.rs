@@ -495,3 +495,6 @@ impl Lane {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
