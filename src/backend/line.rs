@@ -50,7 +50,7 @@ pub(super) enum Number {
 }
 
 /// Which values a store takes as they are.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(not(feature = "datadog"), allow(dead_code))]
 pub(super) enum Values {
     /// All of them.
@@ -148,7 +148,7 @@ impl<'l> Lines<'l> {
     #[inline]
     fn whole(&mut self, out: &mut Vec<u8>, record: &RecordRef<'_>, cap: usize) {
         let message_cut = self.head(out, record, cap);
-        self.sites.write(out, record);
+        self.sites.write(out, record, self.shape.values);
         out.extend_from_slice(b",\"thread\":");
         json::string(out, record.thread());
         if record.spans().next().is_some() {
@@ -218,7 +218,7 @@ impl<'l> Lines<'l> {
 }
 
 impl Number {
-    fn write(self, out: &mut Vec<u8>, unix_nanos: i64) {
+    pub(super) fn write(self, out: &mut Vec<u8>, unix_nanos: i64) {
         let mut digits = itoa::Buffer::new();
         let whole = |nanos: i64| unix_nanos.div_euclid(nanos);
         match self {
@@ -250,7 +250,7 @@ struct Sites([(usize, Range<usize>); 16]);
 impl Sites {
     /// Writes target, file and line.
     #[inline]
-    fn write(&mut self, out: &mut Vec<u8>, record: &RecordRef<'_>) {
+    fn write(&mut self, out: &mut Vec<u8>, record: &RecordRef<'_>, values: Values) {
         let site = record.callsite().map_or(0, |site| std::ptr::from_ref(site) as usize);
         // Callsites are statics of a hundred bytes or more.
         let (known, place) = &mut self.0[site / 64 % 16];
@@ -265,8 +265,11 @@ impl Sites {
             json::string(out, file);
         }
         if let Some(line) = record.line() {
+            let quote: &[u8] = if values == Values::Texts { b"\"" } else { b"" };
             out.extend_from_slice(b",\"line\":");
+            out.extend_from_slice(quote);
             out.extend_from_slice(itoa::Buffer::new().format(line).as_bytes());
+            out.extend_from_slice(quote);
         }
         (*known, *place) = (site, start..out.len());
     }

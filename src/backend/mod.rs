@@ -31,10 +31,14 @@ pub use crate::frame::{Field, Fields, RecordId, RecordRef, Severity, Spans, Valu
 pub use crate::resource::Resource;
 
 scheme::backends! {
+    #[cfg(feature = "datadog")]
+    datadog: Datadog;
     loki: Loki, Encoding;
     ndjson: Ndjson, Preset [AXIOM, BETTER_STACK, NEW_RELIC, OPENOBSERVE, VICTORIALOGS];
     #[cfg(feature = "otlp")]
     otlp: Otlp;
+    #[cfg(feature = "splunk")]
+    splunk: Splunk;
 }
 
 /// What speaks to one kind of store. Not yet stable, see the [module](self).

@@ -18,9 +18,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 #[cfg(any(feature = "splunk", feature = "datadog"))]
 pub(super) use self::judge::{is_about_the_request, said};
 pub use self::preset::Preset;
-use self::preset::{Framing, Row};
 #[cfg(any(feature = "splunk", feature = "datadog"))]
-pub(super) use self::preset::{host_and_path, with_path};
+pub(super) use self::preset::host_and_path;
+use self::preset::{Framing, Row};
+#[cfg(feature = "datadog")]
+pub(super) use self::scheme::https;
 pub(super) use self::scheme::{AXIOM, BETTER_STACK, NEW_RELIC, OPENOBSERVE, SCHEME, VICTORIALOGS};
 use super::line::{self, Lines, SHORTEST_LIMIT, Tail};
 use super::{Backend, Batch, Facts, Payload, RecordRef, Reply, Resource, Verdict, json};
