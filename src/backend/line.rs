@@ -17,7 +17,7 @@ pub(super) const SHORTEST_LIMIT: usize = 4096;
 /// Levels as they are called here.
 const LEVELS: [&str; 6] = ["trace", "debug", "info", "warn", "error", "fatal"];
 
-static RESERVED: Names<'static> = Names::new(&flat::RESERVED);
+pub(super) static RESERVED: Names<'static> = Names::new(&flat::RESERVED);
 
 /// What a store calls the parts of a record, and what it takes as their values.
 #[derive(Clone, Copy)]
@@ -218,7 +218,7 @@ impl<'l> Lines<'l> {
 }
 
 impl Number {
-    pub(super) fn write(self, out: &mut Vec<u8>, unix_nanos: i64) {
+    fn write(self, out: &mut Vec<u8>, unix_nanos: i64) {
         let mut digits = itoa::Buffer::new();
         let whole = |nanos: i64| unix_nanos.div_euclid(nanos);
         match self {
@@ -396,3 +396,6 @@ pub(super) fn pair(out: &mut Vec<u8>, name: &str, value: &str, most: usize) {
     out.extend_from_slice(format!(",\"{name}\":").as_bytes());
     json::string(out, &value[..value.floor_char_boundary_at(most)]);
 }
+
+#[cfg(test)]
+pub(super) mod tests;

@@ -1,6 +1,8 @@
 use serde_json::{Map, Value as Json, json};
 
 use super::super::corpus::{self, body, frame, nasty, ordinary, put, resource, with_batch};
+use super::super::generated::random_records;
+use super::super::line::tests::{GENERATED, Members, is_the_record};
 use super::*;
 use crate::backend::Value;
 use crate::frame::Severity;
@@ -122,12 +124,18 @@ fn victorialogs_gets_texts_and_nothing_else() {
 }
 
 #[test]
-fn a_hundred_thousand_generated_records_are_what_an_independent_parser_reads() {
-    let (frames, counts): (Vec<_>, Vec<_>) = corpus::random(13, 100_000).into_iter().unzip();
-    let records = records(&body(&datadog(), &frames));
-    assert_eq!(records.len(), frames.len());
-    for (record, fields) in records.iter().zip(counts) {
-        assert_eq!(record.len(), 9 + fields + 5, "{record:?}");
+fn b5_generated_records_come_back_with_their_values_and_types() {
+    let (frames, expected) = random_records(31, GENERATED / 2);
+    for backend in [datadog(), victorialogs()] {
+        let shape = Shape { values: backend.values, ..SHAPE };
+        for (frames, expected) in frames.chunks(1_000).zip(expected.chunks(1_000)) {
+            let records: Vec<Members> = serde_json::from_slice(&body(&backend, frames)).unwrap();
+            assert_eq!(records.len(), expected.len());
+            for (record, expected) in records.iter().zip(expected) {
+                let has_level = matches!(expected.severity, Severity::Trace | Severity::Fatal);
+                is_the_record(record, expected, &shape, 5 + usize::from(has_level));
+            }
+        }
     }
 }
 

@@ -6,6 +6,7 @@ use serde_json::value::RawValue;
 
 use super::super::corpus::{self, body, body_of, frame, nasty, ordinary, put, resource, with_batch};
 use super::super::generated::random_records;
+use super::super::line::RESERVED;
 use super::*;
 use crate::backend::Value;
 use crate::frame::{Frame, Severity};
