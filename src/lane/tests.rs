@@ -51,6 +51,7 @@ impl Desk {
             linger: Duration::ZERO,
             timeout: Duration::from_secs(10),
             retry_for: Duration::from_secs(24 * 3600),
+            compression: crate::config::Compression::None,
         };
         let lane = Lane::new(LaneParts {
             index: 0,

@@ -2,6 +2,7 @@
 //!
 //! Every test compares three counts: what it emitted, what the store received, and what the ledger says.
 
+mod ask;
 mod backlog;
 mod common;
 mod deaths;
@@ -16,3 +17,4 @@ mod otlp;
 mod overflow;
 mod poison;
 mod retry;
+mod splunk;
