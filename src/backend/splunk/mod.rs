@@ -63,7 +63,7 @@ impl Splunk {
     /// Sends to this URL: the collector's base URL, or all of it.
     ///
     /// `host`, `source`, `sourcetype`, `index` and `ack=1` in its query are taken out of it and mean what the methods of
-    /// these names do.
+    /// these names do. At `/insert/splunk` it is VictoriaLogs: the query gets `_msg_field`, unless it has one.
     #[must_use]
     pub fn new(url: impl Into<String>) -> Self {
         let url = url.into();
@@ -85,6 +85,11 @@ impl Splunk {
             }
         }
         let address = whole(address);
+        // VictoriaLogs takes the first of some fields as the message, and `line` and `log` stand before `message` there.
+        let names_message = kept.iter().any(|part| part.starts_with("_msg_field="));
+        if address.ends_with("/insert/splunk/services/collector/event") && !names_message {
+            kept.push("_msg_field=event.message");
+        }
         let joint = if kept.is_empty() { "" } else { "?" };
         splunk.url = format!("{address}{joint}{}", kept.join("&"));
         if wants_ack { splunk.ack() } else { splunk }

@@ -150,7 +150,8 @@ fn the_url_is_made_whole_and_what_it_says_of_events_is_taken_out() {
         ("https://s:8088/services/collector", "https://s:8088/services/collector/event"),
         ("https://s:8088/services/collector/event", "https://s:8088/services/collector/event"),
         ("https://s:8088/services/collector/event/1.0", "https://s:8088/services/collector/event/1.0"),
-        ("http://v:9428/insert/splunk", "http://v:9428/insert/splunk/services/collector/event"),
+        ("http://v/insert/splunk", "http://v/insert/splunk/services/collector/event?_msg_field=event.message"),
+        ("http://v/insert/splunk?_msg_field=m", "http://v/insert/splunk/services/collector/event?_msg_field=m"),
         ("https://s?index=a&x=1&sourcetype=b", "https://s/services/collector/event?x=1"),
         ("https://s?index=a&ack=0", "https://s/services/collector/event"),
     ] {

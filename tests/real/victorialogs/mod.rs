@@ -4,10 +4,12 @@
 //! - empty texts and nulls vanish, empty objects too;
 //! - a record without a message gets one that says so.
 
+mod datadog;
 mod loki;
 mod ndjson;
 mod otlp;
 mod restart;
+mod splunk;
 
 use serde_json::Value;
 
