@@ -1,4 +1,5 @@
-//! How soon a record arrives at default settings, what an idle pipeline takes, and how fast a backlog drains.
+//! How soon a record arrives at default settings, what an idle pipeline takes, how fast a backlog drains, and how long
+//! records that come meanwhile are on their way.
 //!
 //! ```sh
 //! cargo bench --bench latency             # about half a minute; SECONDS and IDLE say how long each part is
@@ -82,6 +83,18 @@ fn show_worker(what: &str, before: Threads, begun: Instant) {
     println!("{what:34} {cpu:.3} % of a core, woken {wakes:.1} times a second");
 }
 
+/// Emits while the store is away until its backlog has dropped something; returns how many.
+fn fill(logs: &Guard) -> u64 {
+    let mut emitted = 0;
+    while logs.ledger().destinations[0].dropped.total() == 0 {
+        // No faster than the worker drains, or it is the queue that drops.
+        (0..PIECE).for_each(event);
+        emitted += PIECE;
+        thread::sleep(Duration::from_millis(2));
+    }
+    emitted
+}
+
 /// Fills the backlog while the store is away, and lets it drain; then lets the same number of records through live.
 fn backlog() {
     let mut store = OtherProcess::start();
@@ -89,13 +102,7 @@ fn backlog() {
     let logs = start(&store);
     let subscriber = registry().with(logs.layer());
     tracing::subscriber::with_default(subscriber, || {
-        let mut emitted = 0;
-        while logs.ledger().destinations[0].dropped.total() == 0 {
-            // No faster than the worker drains, or it is the queue that drops.
-            (0..PIECE).for_each(event);
-            emitted += PIECE;
-            thread::sleep(Duration::from_millis(2));
-        }
+        let emitted = fill(&logs);
         let owed = logs.ledger().unsettled();
         store.away(false);
         let begun = Instant::now();
@@ -137,9 +144,53 @@ fn backlog() {
     });
 }
 
+/// Fills the backlog, and lets it drain into a slow store while a busy service goes on logging.
+fn beside() {
+    let mut store = OtherProcess::start();
+    store.away(true);
+    store.slow();
+    store.stamp();
+    let logs = start(&store);
+    tracing::subscriber::with_default(registry().with(logs.layer()), || {
+        fill(&logs);
+        let owed = logs.ledger().unsettled();
+        store.away(false);
+        // Somebody waits: the next probe comes soon.
+        let _ = logs.flush(Duration::from_millis(1));
+        while store.taken().requests == 0 {
+            thread::sleep(Duration::from_millis(1));
+        }
+        let begun = Instant::now();
+        let (mut next, mut live) = (begun, 0);
+        let drained = loop {
+            for _ in 0..(LIVE * EVERY.as_secs_f64()) as u64 {
+                tracing::info!(sent_ns = support::store::since_1970(), path = "/api/v1/items", "request completed");
+                live += 1;
+            }
+            next += EVERY;
+            thread::sleep(next.saturating_duration_since(Instant::now()));
+            // Those that were emitted last are still on their way.
+            if logs.ledger().destinations[0].delivered >= owed + live * 9 / 10 {
+                break owed as f64 / begun.elapsed().as_secs_f64();
+            }
+        };
+        assert!(logs.flush(Duration::from_secs(60)).settled());
+        let (count, [p50, p99, most]) = store.delays();
+        println!(
+            "{:34} {} records drained at {} a second, {:.0} x a live {LIVE:.0} a second",
+            "the same into a slow store",
+            thousands(owed),
+            thousands(drained as u64),
+            drained / LIVE
+        );
+        println!("{:34} p50 {p50:.0?}, p99 {p99:.0?}, longest {most:.0?} ({count} records)", "meanwhile, live ones");
+    });
+}
+
 fn main() {
     support::maybe_store();
     println!("arrival, idling and a backlog; {}", support::machine());
     arrival(support::number("SECONDS", 10) as u64, support::number("IDLE", 10) as u64);
     backlog();
+    beside();
 }

@@ -280,6 +280,7 @@ pub(crate) fn start(settings: Settings) -> Result<Guard, Error> {
             takes_gzip: facts.takes_gzip(),
             token_as: facts.token_as(),
             tenant_header: facts.tenant_header(),
+            reply_bytes: facts.most_reply_bytes(),
             ..destination.reach
         })?;
         lanes.push(Lane::new(LaneParts {
@@ -314,7 +315,10 @@ pub(crate) fn start(settings: Settings) -> Result<Guard, Error> {
         for lane in &lanes {
             let name = lane.name().to_owned();
             books.destinations.push(DestinationLedger { name: name.clone(), ..DestinationLedger::default() });
-            books.health.push(DestinationHealth { name, state: DestinationState::Well, last_failure: None });
+            let mut health =
+                DestinationHealth { name, state: DestinationState::Well, last_failure: None, in_flight: 0 };
+            lane.publish_health(&mut health);
+            books.health.push(health);
         }
     }
     for remark in settings.remarks {

@@ -31,6 +31,9 @@ pub struct DestinationHealth {
     pub state: DestinationState,
     /// What failed last, while it is not well.
     pub last_failure: Option<String>,
+    /// How many requests may be under way at a time once it is well: what the store was found to take, from 1 to
+    /// [`Builder::in_flight`](crate::Builder::in_flight).
+    pub in_flight: usize,
 }
 
 /// How the worker is.

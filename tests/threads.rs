@@ -77,26 +77,26 @@ fn refused() -> Vec<Case> {
     vec![
         case("h6_thread_refused_at_start_is_an_error_and_no_more", || {
             let store = Store::new();
-            let end = to(&store, unprivileged("no_thread"));
+            let end = unprivileged(&store, "no_thread");
             end.assert_well();
             assert_eq!((end.stderr.as_str(), store.request_count()), ("", 0));
         }),
         case("h6_files_refused_at_start_are_an_error_and_no_more", || {
             let store = Store::new();
-            let end = to(&store, unprivileged("no_file"));
+            let end = unprivileged(&store, "no_file");
             end.assert_well();
             assert_eq!((end.stderr.as_str(), store.request_count()), ("", 0));
         }),
         case("h6_threads_refused_later_cost_a_retry_and_not_the_worker", || {
             let store = Store::new();
-            let end = to(&store, unprivileged("no_resolver"));
+            let end = unprivileged(&store, "no_resolver");
             end.assert_well();
             assert!(end.said().iter().any(|line| line.contains("at the end 2 records were lost")), "{end:#?}");
             assert!(!end.stderr.contains("panicked"), "{end:#?}");
         }),
         case("h6_files_refused_later_cost_a_retry_and_not_the_worker", || {
             let store = Store::new();
-            let end = to(&store, unprivileged("no_socket"));
+            let end = unprivileged(&store, "no_socket");
             end.assert_well();
             // As soon as there are files again, all is delivered.
             assert_eq!(store.messages(), ["first", "second"]);
@@ -108,21 +108,33 @@ fn refused() -> Vec<Case> {
 
 /// As a user that limits bind: the superuser is above the one of threads.
 #[cfg(target_os = "linux")]
-fn unprivileged(role: &str) -> Victim {
+fn unprivileged(store: &Store, role: &str) -> End {
     use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
     use std::process::Command;
     if std::fs::metadata("/proc/self").unwrap().uid() != 0 {
-        return Victim::new(role);
+        return to(store, Victim::new(role));
     }
     // A user that has no other processes, and may not be able to read the directory that this program stands in.
     let user = (61_000 + std::process::id() % 4_000).to_string();
-    let copy = std::env::temp_dir().join(format!("logchute-threads-{}-{role}", std::process::id()));
+    let copy = Copy(std::env::temp_dir().join(format!("logchute-threads-{}-{role}", std::process::id())));
     // By a process of its own: a file that is open for writing in this one when another case forks cannot be executed.
-    assert!(Command::new("cp").arg(std::env::current_exe().unwrap()).arg(&copy).status().unwrap().success());
-    std::fs::set_permissions(&copy, std::fs::Permissions::from_mode(0o755)).unwrap();
+    assert!(Command::new("cp").arg(std::env::current_exe().unwrap()).arg(&copy.0).status().unwrap().success());
+    std::fs::set_permissions(&copy.0, std::fs::Permissions::from_mode(0o755)).unwrap();
     let mut command = Command::new("setpriv");
-    command.args(["--reuid", &user, "--regid", &user, "--clear-groups"]).arg(&copy);
-    Victim::of(command).env("VICTIM", role).env("COPY", &copy)
+    command.args(["--reuid", &user, "--regid", &user, "--clear-groups"]).arg(&copy.0);
+    to(store, Victim::of(command).env("VICTIM", role))
+}
+
+/// A file that is gone when the case ends, however it does. The victim cannot remove it: it is another user, and
+/// nobody may remove the files of others from the directory for temporary ones.
+#[cfg(target_os = "linux")]
+struct Copy(std::path::PathBuf);
+
+#[cfg(target_os = "linux")]
+impl Drop for Copy {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
 }
 
 // ── The victims ─────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -165,9 +177,6 @@ fn victim(role: &str) {
             assert!(report.settled() && report.ledger().balances(), "{report}");
         }
         _ => unreachable!("{role}"),
-    }
-    if let Ok(copy) = std::env::var("COPY") {
-        let _ = std::fs::remove_file(copy);
     }
 }
 

@@ -18,6 +18,9 @@ const ROLE: &str = "BENCH_STORE";
 /// The field that tells a store which was asked to stamp when a record was emitted, in nanoseconds since 1970.
 pub const STAMP: &str = "sent_ns";
 
+/// What a store that was asked to be slow takes over each request, however many there are.
+pub const SLOW: Duration = Duration::from_millis(100);
+
 #[derive(Default)]
 struct Shared {
     records: AtomicU64,
@@ -25,6 +28,7 @@ struct Shared {
     bytes: AtomicU64,
     away: AtomicBool,
     stamping: AtomicBool,
+    slow: AtomicBool,
     kept: Mutex<Vec<(Kind, Vec<u8>)>>,
     /// Nanoseconds from emitting to arrival.
     delays: Mutex<Vec<u64>>,
@@ -70,6 +74,7 @@ pub fn maybe_store() {
 fn obey(order: &str, shared: &Shared) -> String {
     match order {
         "away" | "back" => shared.away.store(order == "away", Ordering::SeqCst),
+        "slow" => shared.slow.store(true, Ordering::SeqCst),
         "stamp" => shared.stamping.store(true, Ordering::SeqCst),
         "forget" => {
             for counter in [&shared.records, &shared.requests, &shared.bytes] {
@@ -161,6 +166,9 @@ fn serve(mut stream: TcpStream, shared: &Shared) {
         let answer: &[u8] = if shared.away.load(Ordering::SeqCst) {
             b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\n\r\n"
         } else {
+            if shared.slow.load(Ordering::Relaxed) {
+                thread::sleep(SLOW);
+            }
             shared.take(kind, lines, body, length);
             match is_loki {
                 true => b"HTTP/1.1 204 No Content\r\n\r\n",
@@ -334,6 +342,11 @@ impl OtherProcess {
 
     pub fn forget(&mut self) {
         self.ask("forget");
+    }
+
+    /// From now on: takes [`SLOW`] for each request.
+    pub fn slow(&mut self) {
+        self.ask("slow");
     }
 
     /// From now on: reads [`STAMP`] in each line.

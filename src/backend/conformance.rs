@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use super::check_reply::check_reply;
 use super::{Backend, Batch, Payload, Reply, Resource, Verdict};
 use crate::batch::{Batcher, Limits, Places, Stored};
 use crate::frame::{Callsite, Frame, Key, RecordId, RecordRef, Severity, Writer};
@@ -13,10 +14,10 @@ use crate::frame::{Callsite, Frame, Key, RecordId, RecordRef, Severity, Writer};
 /// - The same records make the same bytes each time, whatever was encoded in between.
 /// - The content type is bare, `type/subtype`: some stores refuse parameters.
 /// - What [`Backend::cost`] says of records is at least half of what they take, so that no batch is sealed far too late.
-/// - [`Backend::judge`] never panics, for any status from 100 to 599 with an empty, a short, and a full body that says
-///   nothing; to 413 it answers [`Verdict::Split`], to 429 and 503 [`Verdict::Retry`] with the wait that the store asked
-///   for, to 200 and 204 [`Verdict::Ack`], or `Retry` where a store always answers with a body. No such reply makes it
-///   name a record.
+/// - What [`check_reply`] asks for holds for any status from 100 to 599 with an empty, a short, and a full body that says
+///   nothing. To 429 and 503 with such a body [`Backend::judge`] answers [`Verdict::Retry`] with the wait that the store
+///   asked for, to 200 and 204 [`Verdict::Ack`], or `Retry` where a store always answers with a body. No such reply makes
+///   it name a record.
 ///
 /// # Panics
 ///
@@ -99,19 +100,20 @@ fn check_verdicts(backend: &dyn Backend) {
         for body in bodies {
             let mut reply = Reply::new(status, body);
             reply.retry_after = Some(Duration::from_secs(7));
-            let verdict = backend.judge(&reply);
+            let verdict = check_reply(backend, &reply);
             let asked = Verdict::Retry { after: reply.retry_after };
             let as_it_must = match (status, &verdict) {
-                (413, verdict) => *verdict == Verdict::Split,
                 (429 | 503, verdict) => *verdict == asked,
                 (200 | 204, Verdict::Ack | Verdict::Retry { .. }) => true,
-                (200 | 204, _) if body.is_empty() => false,
                 // Nothing that was said names a record.
                 (
                     _,
-                    Verdict::Items { .. } | Verdict::ResumeAfter { .. } | Verdict::AckWithLoss { .. } | Verdict::Ask(_),
+                    Verdict::Items { .. }
+                    | Verdict::ResumeAfter(_)
+                    | Verdict::StoppedAt { .. }
+                    | Verdict::AckWithLoss { .. }
+                    | Verdict::Ask(_),
                 ) => false,
-                (300..600, Verdict::Ack) => false,
                 _ => true,
             };
             let said = String::from_utf8_lossy(&body[..body.len().min(40)]);

@@ -1,5 +1,7 @@
 //! What a backend declares, in words: for the doctor, and for the tables in the docs.
 
+use std::time::Duration;
+
 use super::{Backend, Delivery, Reply, Verdict};
 use crate::contain::contained;
 
@@ -40,20 +42,28 @@ pub(crate) fn describe(backend: &dyn Backend) -> Vec<(&'static str, String)> {
             },
         ),
     ];
+    if facts.reorders_within() < Duration::MAX {
+        let behind = age_of(facts.reorders_within().as_secs());
+        all.push((
+            "behind the newest",
+            format!("at most {behind}; where more than half of that is owed, the oldest goes first"),
+        ));
+    }
     if facts.takes_gzip() {
         all.push(("compression", "gzip, where LOGCHUTE_COMPRESSION says so".to_owned()));
     }
     all
 }
 
-/// Statuses with an empty body to which the verdict is to send the same again.
+/// Statuses with an empty body to which the verdict is to send the same again. A success that says too little to be one
+/// is told on the store's page.
 fn retried(backend: &dyn Backend) -> String {
     let is_retried = |status: u16| {
         let verdict = contained(|| backend.judge(&Reply::new(status, "")));
         matches!(verdict, Ok(Verdict::Retry { .. }))
     };
     let mut ranges: Vec<(u16, u16)> = Vec::new();
-    for status in (200..600).filter(|&status| is_retried(status)) {
+    for status in (300..600).filter(|&status| is_retried(status)) {
         match ranges.last_mut() {
             Some((_, last)) if *last + 1 == status => *last = status,
             _ => ranges.push((status, status)),

@@ -34,8 +34,10 @@ pub struct Facts {
     batch_records: usize,
     in_flight: usize,
     gzip: bool,
+    reply_bytes: usize,
     oldest: Option<Duration>,
     newest: Option<Duration>,
+    reorder_within: Duration,
     token: TokenAs,
     tenant: &'static str,
 }
@@ -51,8 +53,10 @@ impl Facts {
             batch_records: usize::MAX,
             in_flight: usize::MAX,
             gzip: false,
+            reply_bytes: 64 * 1024,
             oldest: None,
             newest: None,
+            reorder_within: Duration::MAX,
             token: TokenAs::Authorization("Bearer"),
             tenant: "x-scope-orgid",
         }
@@ -108,6 +112,17 @@ impl Facts {
         self
     }
 
+    /// How much older than the newest record that the store has another one may be that it still takes. Default: any
+    /// age.
+    ///
+    /// While a backlog drains, records that just came go before it only where the oldest one owed is within half of
+    /// that. With zero, batches are begun in their order.
+    #[must_use]
+    pub const fn reorder_within(mut self, span: Duration) -> Self {
+        self.reorder_within = span;
+        self
+    }
+
     /// How a token is shown to the store. Default: `Authorization: Bearer TOKEN`.
     #[must_use]
     pub const fn token(mut self, token: TokenAs) -> Self {
@@ -126,6 +141,16 @@ impl Facts {
     #[must_use]
     pub const fn gzip(mut self) -> Self {
         self.gzip = true;
+        self
+    }
+
+    /// The most bytes of a reply that are read, and kept for as long as it is judged. Default: 64 KiB.
+    ///
+    /// More is for stores that have something to say about each record; what is cut off says nothing of those that it was
+    /// about, and the verdict must not count them as stored.
+    #[must_use]
+    pub const fn reply_bytes(mut self, most: usize) -> Self {
+        self.reply_bytes = most;
         self
     }
 
@@ -161,12 +186,20 @@ impl Facts {
         self.newest
     }
 
+    pub(crate) const fn reorders_within(&self) -> Duration {
+        self.reorder_within
+    }
+
     pub(crate) const fn token_as(&self) -> TokenAs {
         self.token
     }
 
     pub(crate) const fn tenant_header(&self) -> &'static str {
         self.tenant
+    }
+
+    pub(crate) const fn most_reply_bytes(&self) -> usize {
+        self.reply_bytes
     }
 
     pub(crate) const fn takes_gzip(&self) -> bool {

@@ -29,6 +29,23 @@ pub(super) trait Form {
         true
     }
 
+    /// What the store calls a field, where it has another name for it than the program; names that it is then the
+    /// same as must not be plain.
+    fn known_as<'f>(&self, field: &Field<'f>) -> Cow<'f, str> {
+        Cow::Borrowed(field.key)
+    }
+
+    /// A name from which others are made, where this one cannot be kept; they must be plain if this one is, and the
+    /// store must be able to keep them.
+    fn tame<'n>(&self, name: &'n str) -> Cow<'n, str> {
+        Cow::Borrowed(name)
+    }
+
+    /// What follows the name of a field that was cut, and names the length that it had.
+    fn len_suffix(&self) -> &'static str {
+        ".original_len"
+    }
+
     /// Takes a value; never called twice for what is the same name.
     fn put(&mut self, name: &str, is_plain: bool, value: Value<'_>);
 }
@@ -57,15 +74,16 @@ pub(super) fn fill(form: &mut impl Form, fields: Fields<'_>, cap: usize, message
     let mut made: Vec<String> = Vec::new();
     let mut cut = message_cut.is_some();
     for field in fields {
-        let is_plain = form.is_plain(field.key);
-        let keeps_its_name = !is_ours(field.key)
-            && !form.has(field.key, is_plain)
-            && (made.is_empty() || !made.iter().any(|name| form.same(name, field.key)))
-            && (is_plain || !is_taken(form, &record, field.key));
+        let name = form.known_as(&field);
+        let is_plain = form.is_plain(&name);
+        let keeps_its_name = !is_ours(&name)
+            && !form.has(&name, is_plain)
+            && (made.is_empty() || !made.iter().any(|other| form.same(other, &name)))
+            && (is_plain || !is_taken(form, &record, field.key, &name));
         if keeps_its_name && field.original_len.is_none() && size(field.value) <= cap {
-            form.put(field.key, is_plain, field.value);
+            form.put(&name, is_plain, field.value);
         } else {
-            cut |= put_odd(form, &record, &mut made, field, keeps_its_name, cap);
+            cut |= put_odd(form, &record, &mut made, field, keeps_its_name.then_some(&name), cap);
         }
     }
     // One test for the usual record, of which there is nothing to be said.
@@ -98,33 +116,34 @@ fn put_odd(
     record: &RecordRef<'_>,
     made: &mut Vec<String>,
     field: Field<'_>,
-    keeps_its_name: bool,
+    kept_name: Option<&str>,
     cap: usize,
 ) -> bool {
     let mut scratch = String::new();
     let (value, original_len) = cut_value(field, cap, &mut scratch);
-    if keeps_its_name {
-        put(form, field.key, value);
+    if let Some(name) = kept_name {
+        put(form, name, value);
     } else {
         let name = free_name(form, record, made, "field_", field.key, "");
         put(form, &name, value);
         made.push(name);
     }
     let Some(len) = original_len else { return false };
-    let name = free_name(form, record, made, "", field.key, ".original_len");
+    let name = free_name(form, record, made, "", field.key, form.len_suffix());
     put(form, &name, Value::U64(len));
     made.push(name);
     true
 }
 
-/// Whether the store takes `key` for the name of another field, one that keeps it: a plain one, or one
-/// that stands before this one.
+/// Whether the store takes `name`, that of the field `key`, for the name of another field, one that keeps it: a plain
+/// one, or one that stands before this one.
 #[cold]
-fn is_taken(form: &impl Form, record: &RecordRef<'_>, key: &str) -> bool {
+fn is_taken(form: &impl Form, record: &RecordRef<'_>, key: &str, name: &str) -> bool {
     let mut passed = false;
     record.all_fields().any(|other| {
         passed |= other.key == key;
-        other.key != key && form.same(other.key, key) && (!passed || form.is_plain(other.key))
+        let theirs = form.known_as(&other);
+        other.key != key && form.same(&theirs, name) && (!passed || form.is_plain(&theirs))
     })
 }
 
@@ -138,6 +157,7 @@ fn free_name(
     suffix: &str,
 ) -> String {
     let mut number = String::new();
+    let key = &*form.tame(key);
     for next in 2.. {
         let room = KEY_MAX - prefix.len() - suffix.len() - number.len();
         let mut name = String::new();
@@ -152,7 +172,7 @@ fn free_name(
         let is_taken = is_ours(&name)
             || has(form, &name)
             || made.iter().any(|other| form.same(other, &name))
-            || record.all_fields().any(|other| form.same(other.key, &name));
+            || record.all_fields().any(|other| form.same(&form.known_as(&other), &name));
         if !is_taken {
             return name;
         }

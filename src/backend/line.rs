@@ -8,6 +8,7 @@
 use std::ops::Range;
 
 use super::flat::{self, Form, Ids, Names};
+use super::sites::Sites;
 use super::{RecordRef, Records, Value, json};
 use crate::frame::{CharBoundary as _, Raw};
 
@@ -148,7 +149,7 @@ impl<'l> Lines<'l> {
     #[inline]
     fn whole(&mut self, out: &mut Vec<u8>, record: &RecordRef<'_>, cap: usize) {
         let message_cut = self.head(out, record, cap);
-        self.sites.write(out, record, self.shape.values);
+        self.sites.write(out, record, if self.shape.values == Values::Texts { site_in_texts } else { site });
         out.extend_from_slice(b",\"thread\":");
         json::string(out, record.thread());
         if record.spans().next().is_some() {
@@ -243,35 +244,29 @@ impl Number {
     }
 }
 
-/// Where in the body the callsites of the last lines stand, so that they need not be escaped again.
-#[derive(Default)]
-struct Sites([(usize, Range<usize>); 16]);
+/// Target, file and line.
+fn site(out: &mut Vec<u8>, record: &RecordRef<'_>) {
+    site_up_to_line(out, record);
+    if let Some(line) = record.line() {
+        out.extend_from_slice(b",\"line\":");
+        out.extend_from_slice(itoa::Buffer::new().format(line).as_bytes());
+    }
+}
 
-impl Sites {
-    /// Writes target, file and line.
-    #[inline]
-    fn write(&mut self, out: &mut Vec<u8>, record: &RecordRef<'_>, values: Values) {
-        let site = record.callsite().map_or(0, |site| std::ptr::from_ref(site) as usize);
-        // Callsites are statics of a hundred bytes or more.
-        let (known, place) = &mut self.0[site / 64 % 16];
-        if site != 0 && *known == site {
-            return out.extend_from_within(place.clone());
-        }
-        let start = out.len();
-        out.extend_from_slice(b",\"target\":");
-        json::string(out, record.target());
-        if let Some(file) = record.file() {
-            out.extend_from_slice(b",\"file\":");
-            json::string(out, file);
-        }
-        if let Some(line) = record.line() {
-            let quote: &[u8] = if values == Values::Texts { b"\"" } else { b"" };
-            out.extend_from_slice(b",\"line\":");
-            out.extend_from_slice(quote);
-            out.extend_from_slice(itoa::Buffer::new().format(line).as_bytes());
-            out.extend_from_slice(quote);
-        }
-        (*known, *place) = (site, start..out.len());
+/// The same, for a store that takes nothing but texts.
+fn site_in_texts(out: &mut Vec<u8>, record: &RecordRef<'_>) {
+    site_up_to_line(out, record);
+    if let Some(line) = record.line() {
+        pair(out, "line", itoa::Buffer::new().format(line), usize::MAX);
+    }
+}
+
+fn site_up_to_line(out: &mut Vec<u8>, record: &RecordRef<'_>) {
+    out.extend_from_slice(b",\"target\":");
+    json::string(out, record.target());
+    if let Some(file) = record.file() {
+        out.extend_from_slice(b",\"file\":");
+        json::string(out, file);
     }
 }
 

@@ -8,6 +8,8 @@
 //! not yet stable: it may change in a minor release until two outside backends were written against it.
 
 #[cfg(feature = "testing")]
+pub(crate) mod check_reply;
+#[cfg(feature = "testing")]
 pub(crate) mod conformance;
 #[cfg(test)]
 mod corpus;
@@ -18,8 +20,11 @@ mod flat;
 mod generated;
 pub mod json;
 mod line;
+#[cfg(test)]
+mod members;
 pub(crate) mod proto;
 mod scheme;
+mod sites;
 mod verdict;
 
 pub(crate) use self::describe::describe;
@@ -33,6 +38,8 @@ pub use crate::resource::Resource;
 scheme::backends! {
     #[cfg(feature = "datadog")]
     datadog: Datadog;
+    #[cfg(feature = "elasticsearch")]
+    elasticsearch: Elasticsearch;
     loki: Loki, Encoding;
     ndjson: Ndjson, Preset [AXIOM, BETTER_STACK, NEW_RELIC, OPENOBSERVE, VICTORIALOGS];
     #[cfg(feature = "otlp")]

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::Payload;
 
-/// What came back: the status, what the store asked for, and at most 64 KiB of the body.
+/// What came back: the status, what the store asked for, and the beginning of the body.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Reply {
@@ -13,7 +13,7 @@ pub struct Reply {
     pub status: u16,
     /// The wait that the store asked for, from 0 to 60 seconds.
     pub retry_after: Option<Duration>,
-    /// The beginning of the body, at most 64 KiB.
+    /// The beginning of the body: 64 KiB, unless [`Facts::reply_bytes`](super::Facts::reply_bytes) says otherwise.
     pub body: Vec<u8>,
     /// How far this machine's clock is ahead of the store's, in seconds, where the store told the time.
     pub(crate) ahead: Option<i64>,
@@ -68,11 +68,13 @@ pub enum Verdict {
     /// where the question got no answer, it is asked again; after five minutes the batch is sent again. Such batches do
     /// not count as requests in flight.
     Ask(Payload),
+    /// The records before this one are stored; it and the rest are to be sent again.
+    ResumeAfter(usize),
     /// The store went through the records one by one and stopped: those before `at` are stored, the one there is
     /// refused for good, and those behind it were not looked at and are sent again.
     ///
     /// A place beyond the batch proves nothing, and counts as [`Reject`](Self::Reject).
-    ResumeAfter {
+    StoppedAt {
         /// The place in the batch of the record at fault, from 0.
         at: usize,
         /// Why it is refused.

@@ -206,9 +206,14 @@ impl Builder {
         self
     }
 
-    /// Requests under way at a time for each destination, 1 to 64. Default: 4.
+    /// The most requests under way at a time for each destination, 1 to 64. Default: 4.
     ///
-    /// With 1, records arrive in order; otherwise they are in order once sorted by time and id.
+    /// How many there are is found out: it begins with 4, or fewer where fewer are allowed; one more while the store is as
+    /// quick as usual and there is more to send, fewer when all answers become slow, half as many when it fails.
+    /// [`Health`](crate::Health) shows the present number.
+    ///
+    /// With 1, records arrive in order. Otherwise they are in order once sorted by time and id, and after an outage those
+    /// that just came do not wait until all that is owed has been sent.
     pub fn in_flight(mut self, requests: usize) -> Self {
         self.chosen.in_flight = Some(Given::by("in_flight", requests));
         self

@@ -161,7 +161,8 @@ impl Destination {
 
     /// The waits between attempts. Default: 0.5 to 60 seconds, growing, with full jitter.
     ///
-    /// A wait that the store asks for goes before it; [`retry_for`](Self::retry_for) limits all of them together.
+    /// A wait that the store asks for goes before it, and half as much again at most, so that not all clients of a store
+    /// come back at the moment it names; [`retry_for`](Self::retry_for) limits all of them together.
     pub fn retry(mut self, schedule: impl Schedule + 'static) -> Self {
         self.schedule = Some(Box::new(schedule));
         self
@@ -209,7 +210,7 @@ impl Destination {
         self
     }
 
-    /// Requests under way at a time, 1 to 64. Default: what [`Builder::in_flight`](crate::Builder::in_flight) says.
+    /// The most requests under way at a time, 1 to 64. Default: what [`Builder::in_flight`](crate::Builder::in_flight) says.
     ///
     /// With 1, records arrive in order.
     pub fn in_flight(mut self, requests: usize) -> Self {

@@ -145,7 +145,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         "in_flight",
         "1 to 64",
         "4",
-        "requests under way at a time; with 1, records arrive in order",
+        "the most requests under way at a time, fewer where the store slows down; with 1, records arrive in order",
     )),
     each(plain("LOGCHUTE_LINGER", "linger", "0 to 5m", "200ms", "how long a record may wait for its batch to fill")),
     each(plain(

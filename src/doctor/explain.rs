@@ -63,7 +63,10 @@ fn answered(seen: &Seen, reply: &Reply, verdict: &Verdict) -> (Option<Step>, Str
         Verdict::Ask(_) => {
             (None, format!("the store has the record and says later whether it keeps it (status {status})"))
         }
-        Verdict::Items { rejected, retry, fallback } => match (rejected.first(), retry.is_empty(), fallback.first()) {
+        Verdict::ResumeAfter(1..) => (None, format!("the store took the record ({said})")),
+        // There was one record; places of others are those that a full request would have had.
+        Verdict::Items { rejected, retry, fallback } => match (rejected.first(), !retry.contains(&0), fallback.first())
+        {
             (Some((_, why)), ..) => wrong(format!("the store refused the record: {why}")),
             (None, false, _) => {
                 wrong(format!("the store could not take the record just now ({said}); it is sent again"))
@@ -102,7 +105,7 @@ fn answered(seen: &Seen, reply: &Reply, verdict: &Verdict) -> (Option<Step>, Str
             ),
             _ => format!("the store cannot take the record just now ({said}); it is kept and sent again"),
         }),
-        Verdict::Reject(_) | Verdict::ResumeAfter { .. } => wrong(format!(
+        Verdict::Reject(_) | Verdict::StoppedAt { .. } | Verdict::ResumeAfter(0) => wrong(format!(
             "the store does not understand what it was sent ({said}): does LOGCHUTE_URL name the right backend, and the \
              path of its intake?"
         )),

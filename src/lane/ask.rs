@@ -111,7 +111,7 @@ impl Lane {
         match verdict {
             // It is well, and not done.
             Verdict::Ask(question) => {
-                self.well();
+                self.well(now);
                 asking.question = question;
             }
             Verdict::Hold(_) => self.hold(job, why, now),

@@ -4,6 +4,7 @@
 //! disk spool is given (a later stage), it takes the oldest batches from here instead of dropping them.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use super::job::Job;
 use crate::config::BacklogOverflow;
@@ -75,12 +76,35 @@ impl Backlog {
 
     /// Takes the oldest of those that are suspected least: one that the store fails over again and again does not hold
     /// up the others.
-    pub(super) fn pop_least_suspect(&mut self) -> Option<Job> {
-        let least = self.waiting.iter().map(Job::suspicion).min()?;
-        let at = self.waiting.iter().position(|job| job.suspicion() == least)?;
+    ///
+    /// Only of those that came within that span after the oldest that is owed: in an outage all fail, and a store that
+    /// takes no older records after newer ones must get them in their order when it is back.
+    pub(super) fn pop_least_suspect(&mut self, within: Duration) -> Option<Job> {
+        let came = |job: &Job| job.stored().opened();
+        let oldest = self.oldest_in_order().map(came);
+        let near = |job: &&Job| oldest.is_none_or(|oldest| came(job).saturating_duration_since(oldest) <= within);
+        let least = self.waiting.iter().filter(near).map(Job::suspicion).min()?;
+        let at = self.waiting.iter().position(|job| near(&job) && job.suspicion() == least)?;
         let job = self.waiting.remove(at)?;
         self.waiting_bytes -= job.stored().held_bytes();
         Some(job)
+    }
+
+    /// The oldest whose order matters: one over which alone the store fails has lost its turn.
+    pub(super) fn oldest_in_order(&self) -> Option<&Job> {
+        self.waiting.iter().find(|job| !job.is_at_fault())
+    }
+
+    /// Takes the oldest of those at the end for which that holds: not the oldest of all that may be owed.
+    pub(super) fn pop_recent(&mut self, is_recent: impl Fn(&Job) -> bool) -> Option<Job> {
+        let from_end = self.waiting.iter().rev().take_while(|job| is_recent(job)).count();
+        let job = self.waiting.remove(self.waiting.len() - from_end)?;
+        self.waiting_bytes -= job.stored().held_bytes();
+        Some(job)
+    }
+
+    pub(super) fn newest(&self) -> Option<&Job> {
+        self.waiting.back()
     }
 
     pub(super) fn oldest(&self) -> Option<&Job> {

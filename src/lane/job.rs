@@ -91,6 +91,8 @@ pub(super) struct Job {
     /// How often the store could not take its next request, and how many requests it had taken when that began.
     failures: u32,
     taken_before: u64,
+    /// Whether it takes others meanwhile.
+    is_at_fault: bool,
 }
 
 /// So often a request fails before its batch is suspected.
@@ -111,6 +113,7 @@ impl Job {
             deaths: 0,
             failures: 0,
             taken_before: 0,
+            is_at_fault: false,
         }
     }
 
@@ -184,7 +187,7 @@ impl Job {
     }
 
     /// Of the next request the store took the records before `at` and refused that one; those behind it are still owed.
-    pub(super) fn resume_after(&mut self, at: usize) {
+    pub(super) fn stopped_at(&mut self, at: usize) {
         let Some(step) = self.steps.pop() else { return };
         self.refusals += 1;
         self.taken |= at > 0;
@@ -250,6 +253,7 @@ impl Job {
             return;
         }
         self.taken_before = taken;
+        self.is_at_fault = true;
         if self.next_len() > 1 {
             self.halve_next(false);
         }
@@ -262,6 +266,11 @@ impl Job {
     /// How much it is suspected; a batch that is suspected less goes first.
     pub(super) fn suspicion(&self) -> u32 {
         self.failures / SUSPECT
+    }
+
+    /// Whether the store failed over it again and again, and takes others: not for an outage.
+    pub(super) fn is_at_fault(&self) -> bool {
+        self.is_at_fault
     }
 
     /// Whether so many requests were refused, and no record taken, that all of it must be bad.

@@ -9,14 +9,22 @@
 //! A lane runs on the worker alone. It owns what it owes: requests in flight carry copies, so that nothing is lost
 //! when one of them, or the worker, dies.
 
+mod aimd;
 #[cfg(test)]
 mod apart;
 mod ask;
 mod backlog;
+#[cfg(test)]
+mod drain;
+#[cfg(feature = "testing")]
+pub(crate) mod herd;
 mod job;
+#[cfg(test)]
+mod link;
 mod pace;
 mod retry;
 mod settle;
+mod turns;
 
 use std::panic::resume_unwind;
 use std::pin::Pin;
@@ -39,6 +47,7 @@ use backlog::Backlog;
 use job::Job;
 use pace::Pace;
 pub use retry::Schedule;
+use turns::Turns;
 
 /// ERROR and FATAL seal their batch at once, but not more often than this.
 const URGENT_EVERY: Duration = Duration::from_millis(20);
@@ -66,6 +75,9 @@ struct Flight {
     payload_bytes: usize,
     asking: Option<Asking>,
     visit: Option<Arc<Visit>>,
+    begun: Instant,
+    /// Its records had just come.
+    is_live: bool,
 }
 
 /// How a request ended, for [`Lane::conclude`].
@@ -99,6 +111,9 @@ pub(crate) struct Lane {
     /// What the doctor is to be told once the books say it as well.
     visits: Vec<(Arc<Visit>, Seen)>,
     pace: Pace,
+    turns: Turns,
+    /// How much older than the newest record that it has one may be for the store to take it.
+    reorder_within: Duration,
     next_number: u64,
     urgent: bool,
     last_urgent: Option<Instant>,
@@ -131,6 +146,8 @@ impl Lane {
             flights_payload: 0,
             visits: Vec::new(),
             pace: Pace::new(in_flight, parts.schedule.take()),
+            turns: Turns::default(),
+            reorder_within: facts.reorders_within(),
             next_number: 0,
             urgent: false,
             last_urgent: None,
@@ -193,9 +210,9 @@ impl Lane {
         }
     }
 
-    /// While nothing can be sent, the open batch grows instead of being sealed by age.
+    /// While what is in the open batch could not be sent, it grows instead of being sealed by age.
     fn may_seal(&mut self, now: Instant) -> bool {
-        self.backlog.is_empty() && self.pace.may_send(self.under_way(), now)
+        self.pace.may_send(self.under_way(), now) && (self.backlog.is_empty() || self.live_may_pass(now))
     }
 
     fn urgent_due(&self) -> Option<Instant> {
@@ -245,21 +262,22 @@ impl Lane {
     fn begin(&mut self, now: Instant) -> Option<Sending> {
         loop {
             if !self.pace.may_send(self.under_way(), now) {
+                if !self.backlog.is_empty() {
+                    self.pace.wanted();
+                }
                 return None;
             }
             if self.under_way() > 0 && self.flights_payload >= IN_FLIGHT_BYTES {
                 return None;
             }
-            // One request at a time promises the order of arrival, so there the oldest is always next.
-            let next = if self.in_flight == 1 { self.backlog.pop() } else { self.backlog.pop_least_suspect() };
-            let mut job = next?;
+            let (mut job, is_live) = self.next_job(now)?;
             self.drop_older(&mut job);
             if job.is_settled() {
                 continue;
             }
             let batch = job.next(self.parts.incarnation, &self.parts.resource);
             match contained(|| self.parts.backend.encode(&batch)) {
-                Ok(payload) => return Some(self.send(job, payload)),
+                Ok(payload) => return Some(self.send(job, is_live, payload, now)),
                 Err(message) => {
                     self.panicked(&mut job, &message, false, now);
                     self.put_back(job);
@@ -283,11 +301,11 @@ impl Lane {
         }
     }
 
-    fn send(&mut self, mut job: Job, payload: Payload) -> Sending {
+    fn send(&mut self, mut job: Job, is_live: bool, payload: Payload, now: Instant) -> Sending {
         job.tried = true;
         let (number, payload_bytes) = (job.number, payload.bytes().len());
         let sending = self.parts.client.send(payload, self.parts.settings.timeout);
-        self.depart(Flight { job, payload_bytes, asking: None, visit: None });
+        self.depart(Flight { job, payload_bytes, asking: None, visit: None, begun: now, is_live });
         let lane = self.parts.index;
         Box::pin(async move { Outcome { lane, number, result: sending.await } })
     }
@@ -323,7 +341,7 @@ impl Lane {
         let batch = job.next(self.parts.incarnation, &self.parts.resource);
         match contained(|| self.parts.backend.encode(&batch)) {
             Ok(payload) => {
-                let sending = self.send(job, payload);
+                let sending = self.send(job, true, payload, now);
                 self.flights.last_mut()?.visit = Some(Arc::clone(visit));
                 Some(sending)
             }
@@ -351,11 +369,19 @@ impl Lane {
     /// A request ended: what that means for its records, and for the next ones.
     pub(crate) fn end(&mut self, outcome: Outcome, now: Instant) {
         let Some(flight) = self.land(outcome.number) else { return };
-        let (mut job, visit) = (flight.job, flight.visit);
-        let end = End { asking: flight.asking, result: outcome.result, payload_bytes: flight.payload_bytes };
+        let (mut job, visit, begun, payload_bytes) = (flight.job, flight.visit, flight.begun, flight.payload_bytes);
+        let (was_asking, taken) = (flight.asking.is_some(), self.taken);
+        let end = End { asking: flight.asking, result: outcome.result, payload_bytes };
         // The schedule may be the user's code: a panic in it is the worker's death, but not the end of the batch.
-        match contained(|| self.conclude(&mut job, end, visit, now)) {
-            Ok(asking @ Some(_)) => self.depart(Flight { job, payload_bytes: 0, asking, visit: None }),
+        let done = contained(|| self.conclude(&mut job, end, visit, now));
+        // How long a question took says nothing about how much the store can take.
+        if !was_asking && (self.taken > taken || matches!(done, Ok(Some(_)))) {
+            self.pace.took(payload_bytes, begun, now);
+        }
+        match done {
+            Ok(asking @ Some(_)) => {
+                self.depart(Flight { job, payload_bytes: 0, asking, visit: None, begun: now, is_live: false });
+            }
             Ok(None) => self.put_back(job),
             Err(message) => {
                 self.put_back(job);
@@ -490,6 +516,7 @@ impl Lane {
             (false, true) => DestinationState::Held,
             (false, false) => DestinationState::Retrying,
         };
+        health.in_flight = self.pace.limit();
         if health.last_failure != self.last_failure {
             health.last_failure.clone_from(&self.last_failure);
         }

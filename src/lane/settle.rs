@@ -50,7 +50,7 @@ impl Lane {
         }
         match judged {
             Ok((Ok(Verdict::Ask(question)), _)) => {
-                self.well();
+                self.well(now);
                 return Some(Asking::new(question, now));
             }
             Ok((Ok(verdict), reply)) => self.settle(job, verdict, &reply, now),
@@ -79,7 +79,7 @@ impl Lane {
                     self.counts.fallback += count as u64;
                 }
                 job.settle_next(true);
-                self.well();
+                self.well(now);
             }
             Verdict::AckWithLoss { rejected, reason } => {
                 let rejected = rejected.min(count);
@@ -90,7 +90,7 @@ impl Lane {
                     self.warned(&reason, now);
                 }
                 job.settle_next(true);
-                self.well();
+                self.well(now);
             }
             Verdict::Retry { after } => {
                 job.failed(self.taken);
@@ -99,7 +99,20 @@ impl Lane {
             Verdict::Items { retry, rejected, fallback } => self.items(job, reply, (retry, rejected, fallback), now),
             // See `conclude`: no such verdict comes here.
             Verdict::Ask(_) => self.again(job, None, self.told(reply), now),
-            Verdict::ResumeAfter { at, reason } => self.resume(job, at, reason, now),
+            Verdict::ResumeAfter(stored) => {
+                let stored = stored.min(count);
+                self.counts.delivered += stored as u64;
+                if job.next_mode() == Mode::Fallback {
+                    self.counts.fallback += stored as u64;
+                }
+                job.keep_of_next(&(stored..count).collect::<Vec<_>>(), &[]);
+                if stored == 0 {
+                    self.refuse(job, self.told(reply), true, now);
+                } else {
+                    self.well(now);
+                }
+            }
+            Verdict::StoppedAt { at, reason } => self.stopped(job, at, reason, now),
             Verdict::Split => self.refuse(job, self.told(reply), false, now),
             Verdict::Reject(reason) => self.refuse(job, reason, true, now),
             Verdict::Refresh => self.refresh(job, self.told(reply), now),
@@ -146,14 +159,14 @@ impl Lane {
         let places: Vec<usize> = fallback.iter().map(|(at, _)| *at).collect();
         job.keep_of_next(&retry, &places);
         if retry.is_empty() {
-            self.well();
+            self.well(now);
         } else {
             self.again(job, reply.retry_after, self.told(reply), now);
         }
     }
 
     /// The store took the records before that place, refused the one there, and did not look at the others.
-    fn resume(&mut self, job: &mut Job, at: usize, reason: String, now: Instant) {
+    fn stopped(&mut self, job: &mut Job, at: usize, reason: String, now: Instant) {
         // A place that was never sent proves nothing of any record. And a store that refuses the first one each time, and
         // has taken none, is not asked for each of them.
         if at >= job.next_len() || (at == 0 && job.is_hopeless()) {
@@ -164,8 +177,8 @@ impl Lane {
             self.counts.fallback += at as u64;
         }
         self.reject(1, &reason, now);
-        job.resume_after(at);
-        self.well();
+        job.stopped_at(at);
+        self.well(now);
     }
 
     /// The store refuses the request: halves, until one record is left that is rejected.
@@ -176,7 +189,7 @@ impl Lane {
             self.reject(job.next_len(), &reason, now);
             job.settle_next(false);
         }
-        self.well();
+        self.well(now);
     }
 
     fn warned(&self, reason: &str, now: Instant) {
@@ -211,11 +224,15 @@ impl Lane {
         }
     }
 
-    pub(super) fn well(&mut self) {
+    pub(super) fn well(&mut self, now: Instant) {
         self.taken += 1;
+        let was_well = self.pace.is_well();
         self.pace.succeeded();
         if !self.pace.is_well() {
             return;
+        }
+        if !was_well {
+            self.came_back(now);
         }
         self.held = false;
         if self.last_failure.take().is_some() {

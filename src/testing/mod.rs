@@ -6,13 +6,17 @@
 //! at all) and keeps what it received. It shares no code with the backends, so that what one of them
 //! writes is read by something else.
 //!
-//! [`conformance`] checks a backend of your own.
+//! [`conformance`] checks a backend of your own, and [`check_reply`] its verdict on any reply, for a fuzzer.
 //!
 //! It is enabled by the feature `testing`, meant for a `[dev-dependencies]` line.
 
 mod capture;
 mod store;
 
+pub use crate::backend::check_reply::check_reply;
 pub use crate::backend::conformance::conformance;
+// For `benches/herd.rs` alone.
+#[doc(hidden)]
+pub use crate::lane::herd::{Herd, peak_over_mean};
 pub use capture::{Attached, Capture, CaptureHandle, capture};
 pub use store::{Answer, Gate, Received, Request, Store};

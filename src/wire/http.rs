@@ -23,9 +23,6 @@ use crate::backend::{Payload, Reply};
 use crate::config::Compression;
 use crate::error::Error;
 
-/// What is read of a reply. A hostile or broken store can send more than there is memory.
-const MOST_BODY: usize = 64 * 1024;
-
 /// A kept connection may be closed by whatever stands between, and the shortest usual limit is a minute.
 const IDLE: Duration = Duration::from_secs(30);
 
@@ -43,6 +40,7 @@ pub(crate) struct Client {
     shown: Arc<str>,
     https: bool,
     gzip: bool,
+    reply_bytes: usize,
     auth: Mutex<Auth>,
     names: Names,
     hung: Arc<Hung>,
@@ -99,6 +97,7 @@ impl Client {
             shown: target.shown.into(),
             https: target.https,
             gzip: options.compression == Compression::Gzip && options.takes_gzip,
+            reply_bytes: options.reply_bytes,
             auth: Mutex::new(auth),
             names,
             hung,
@@ -120,6 +119,7 @@ impl Client {
             shown: Arc::clone(&self.shown),
             https: self.https,
             gzip: self.gzip,
+            reply_bytes: self.reply_bytes,
             hung: Arc::clone(&self.hung),
             headers,
         };
@@ -204,6 +204,7 @@ struct Attempt {
     shown: Arc<str>,
     https: bool,
     gzip: bool,
+    reply_bytes: usize,
     hung: Arc<Hung>,
     headers: HeaderMap,
 }
@@ -246,7 +247,7 @@ impl Attempt {
         let (retry_after, ahead) =
             (retry_after::read(response.headers(), now), retry_after::ahead(response.headers(), now));
         let mut body = Vec::new();
-        let broken = match tokio::time::timeout_at(deadline, read(&mut response, &mut body)).await {
+        let broken = match tokio::time::timeout_at(deadline, read(&mut response, &mut body, self.reply_bytes)).await {
             Ok(Ok(())) => None,
             Ok(Err(error)) => Some(failure::of(&error, place)),
             Err(_) => Some(failure::late(place, Phase::Reading(status), timeout)),
@@ -359,11 +360,11 @@ fn gzip(body: &[u8]) -> io::Result<Vec<u8>> {
 }
 
 /// Reads to the end, so that the connection can be used again, or to the limit, after which it is closed.
-async fn read(response: &mut Response, body: &mut Vec<u8>) -> Result<(), reqwest::Error> {
-    while body.len() < MOST_BODY
+async fn read(response: &mut Response, body: &mut Vec<u8>, most: usize) -> Result<(), reqwest::Error> {
+    while body.len() < most
         && let Some(chunk) = response.chunk().await?
     {
-        let room = MOST_BODY - body.len();
+        let room = most - body.len();
         body.extend_from_slice(&chunk[..chunk.len().min(room)]);
     }
     Ok(())

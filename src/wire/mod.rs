@@ -1,7 +1,7 @@
 //! From a payload to a reply: one HTTP request over a connection of our own.
 //!
-//! Promised: one deadline over name, connection, handshake, request and reply; at most 64 KiB of a reply
-//! are kept, and they are not unpacked; a credential goes to the configured URL and nowhere else, is never shown, and is not sent
+//! Promised: one deadline over name, connection, handshake, request and reply; of a reply no more is kept than the backend
+//! declares, 64 KiB mostly, and that is not unpacked; a credential goes to the configured URL and nowhere else, is never shown, and is not sent
 //! in plain text unless the user allows it; what can be checked without the network is checked at start.
 //! What the lane gets is a [`Reply`](crate::backend::Reply), or a [`Failure`] whose text says what to change.
 //!
@@ -60,6 +60,8 @@ pub(crate) struct Options {
     /// How the backend's store is shown a token, and the header of its tenants.
     pub(crate) token_as: TokenAs,
     pub(crate) tenant_header: &'static str,
+    /// What is read of a reply. A hostile or broken store can send more than there is memory.
+    pub(crate) reply_bytes: usize,
 }
 
 impl Default for Options {
@@ -77,6 +79,7 @@ impl Default for Options {
             takes_gzip: facts.takes_gzip(),
             token_as: facts.token_as(),
             tenant_header: facts.tenant_header(),
+            reply_bytes: facts.most_reply_bytes(),
         }
     }
 }

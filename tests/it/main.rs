@@ -7,6 +7,8 @@ mod backlog;
 mod common;
 mod deaths;
 mod delivery;
+#[cfg(feature = "elasticsearch")]
+mod elasticsearch;
 mod feedback;
 mod flush;
 mod hostile;

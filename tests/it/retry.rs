@@ -271,16 +271,27 @@ fn n2_an_answer_about_items_that_were_never_sent_does_not_upset_the_books() {
     assert_eq!(sent(&store, 1), [5]);
     let (_, report) = judged(10, Verdict::AckWithLoss { rejected: 99, reason: "no".into() });
     assert_eq!(books(&report), (0, 10, 0), "{report}");
+    let (_, report) = judged(10, Verdict::ResumeAfter(99));
+    assert_eq!(books(&report), (10, 0, 0), "{report}");
     for at in [10, 99, usize::MAX] {
-        let (_, report) = judged(10, Verdict::ResumeAfter { at, reason: "no".into() });
+        let (_, report) = judged(10, Verdict::StoppedAt { at, reason: "no".into() });
         assert_eq!(books(&report), (10, 0, 0), "{report}");
     }
 }
 
 #[test]
-fn n2_resume_after_rejects_the_record_named_and_sends_what_follows_again() {
+fn n2_resume_after_sends_the_record_named_and_the_rest_again() {
+    for stored in [1, 5, 9] {
+        let (store, report) = judged(10, Verdict::ResumeAfter(stored));
+        assert_eq!((store.request_count(), books(&report)), (2, (10, 0, 0)), "{report}");
+        assert_eq!(sent(&store, 1), (stored + 1..=10).collect::<Vec<_>>());
+    }
+}
+
+#[test]
+fn n2_a_store_that_stopped_at_a_record_has_it_rejected_and_gets_what_follows_again() {
     for at in [0, 1, 5, 9] {
-        let (store, report) = judged(10, Verdict::ResumeAfter { at, reason: "no".into() });
+        let (store, report) = judged(10, Verdict::StoppedAt { at, reason: "no".into() });
         let requests = if at == 9 { 1 } else { 2 };
         assert_eq!((store.request_count(), books(&report)), (requests, (9, 1, 0)), "{report}");
         if requests == 2 {
@@ -308,7 +319,7 @@ fn stops_at(
         Answer::ok()
     });
     let plain = Plain::to(&store).on_judge(|reply: &Reply| match reply.text().parse() {
-        Ok(at) if reply.status == 400 => Verdict::ResumeAfter { at, reason: "no".into() },
+        Ok(at) if reply.status == 400 => Verdict::StoppedAt { at, reason: "no".into() },
         _ => Verdict::of_status(reply),
     });
     let logs = to(plain.quick()).0.start().unwrap();

@@ -35,7 +35,6 @@ pub(crate) fn there_and_back(way: &dyn Way) {
         .send_to(way.destination())
         .send_to(Destination::from(twin.backend()).name("twin"))
         .service(&service)
-        .compression(way.compression())
         .start()
         .unwrap();
     for (number, case) in cases.iter().enumerate() {

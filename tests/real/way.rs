@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use logchute::{Compression, Destination, Severity};
+use logchute::{Destination, Severity};
 use serde_json::Value;
 
 use crate::corpus::{Case, OURS};
@@ -15,11 +15,6 @@ use crate::given::Given;
 pub(crate) trait Way {
     /// Where a pipeline sends to.
     fn destination(&self) -> Destination;
-
-    /// How the pipeline compresses what it sends.
-    fn compression(&self) -> Compression {
-        Compression::None
-    }
 
     /// What the server holds now, each record in the server's own shape: all of that service, or of more.
     fn read(&self, service: &str) -> Vec<Value>;

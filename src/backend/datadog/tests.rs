@@ -1,8 +1,10 @@
 use serde_json::{Map, Value as Json, json};
 
+use super::super::check_reply::check_reply;
 use super::super::corpus::{self, body, frame, nasty, ordinary, put, resource, with_batch};
 use super::super::generated::random_records;
-use super::super::line::tests::{GENERATED, Members, is_the_record};
+use super::super::line::tests::{GENERATED, is_the_record};
+use super::super::members::Members;
 use super::*;
 use crate::backend::Value;
 use crate::frame::Severity;
@@ -211,7 +213,7 @@ fn mutated_replies_never_panic_and_name_no_record() {
     let replies = [r#"{"errors":[{"status":"413","title":"Request Entity Too Large"}]}"#, "{}"];
     corpus::mutated(2, 100_000, &replies, |body| {
         for status in [202, 400, 413] {
-            let verdict = datadog().judge(&Reply::new(status, body));
+            let verdict = check_reply(&datadog(), &Reply::new(status, body));
             assert!(matches!(verdict, Verdict::Ack | Verdict::Reject(_) | Verdict::Hold(_) | Verdict::Split));
         }
     });

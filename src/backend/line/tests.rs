@@ -1,23 +1,17 @@
 //! What the tests of all stores that get such objects share.
 
-use std::collections::BTreeMap;
-
-use serde_json::value::RawValue;
-
 use super::super::generated::{Expected, Given};
+use super::super::members::Members;
 use super::*;
 
 /// How many generated records are looked at; without optimisation a hundred thousand take a minute.
 pub(in crate::backend) const GENERATED: usize = if cfg!(debug_assertions) { 10_000 } else { 100_000 };
 
-/// The members of an object as they stand in the text.
-pub(in crate::backend) type Members = BTreeMap<String, Box<RawValue>>;
-
 /// Checks that an object is the record, values and types included. `beside` says how many members it has that are of no
 /// record: attributes of the resource, and what only that store has.
 #[track_caller]
 pub(in crate::backend) fn is_the_record(members: &Members, expected: &Expected, shape: &Shape<'_>, beside: usize) {
-    let text = |key: &str| members[key].get();
+    let text = |key: &str| members.0[key].get();
     let quoted = |text: &str| serde_json::to_string(text).unwrap();
     let unquoted = |key: &str| serde_json::from_str::<String>(text(key)).unwrap();
     assert_eq!(unquoted("message"), expected.message);
@@ -41,7 +35,7 @@ pub(in crate::backend) fn is_the_record(members: &Members, expected: &Expected, 
     let optional =
         [expected.file.is_some(), expected.line.is_some(), !expected.spans.is_empty(), shape.number.is_some()];
     let optional = optional.into_iter().filter(|&has| has).count();
-    assert_eq!(members.len(), 6 + optional + expected.fields.len() + beside, "{:?}", members.keys());
+    assert_eq!(members.0.len(), 6 + optional + expected.fields.len() + beside, "{:?}", members.0.keys());
 }
 
 #[test]

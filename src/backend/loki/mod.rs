@@ -18,9 +18,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use self::entry::{Attributes, Json, Protobuf, Wire};
 #[cfg(feature = "otlp")]
 pub(super) use self::judge::judge;
-use self::entry::{Attributes, Json, Protobuf, Wire};
 use self::labels::{Labels, Promoted, Stream};
 use super::{
     Backend, Batch, Delivery, Facts, Foreign, Payload, RecordRef, Reply, Says, Scheme, Verdict, Written, json, proto,
@@ -30,6 +30,9 @@ use crate::frame::Raw;
 /// The most that a push may count, by line, metadata and labels. Loki forwards at most 4 MiB to one ingester
 /// (`grpc_server_max_recv_msg_size`) and takes 4 MiB a second from a tenant (`ingestion_rate_mb`).
 const PUSH_BYTES: usize = 1024 * 1024;
+/// A record may be that much older than the newest of its stream (half of `max_chunk_age`); one of 61 minutes is
+/// refused as `entry too far behind`.
+const BEHIND: Duration = Duration::from_secs(60 * 60);
 /// Keeps the answer to a push within a second or so.
 const PUSH_RECORDS: usize = 10_000;
 
@@ -158,6 +161,7 @@ impl Backend for Loki {
             .batch_records(PUSH_RECORDS)
             .oldest(OLDEST)
             .newest(if is_victorialogs { VICTORIALOGS_NEWEST } else { NEWEST });
+        let facts = if is_victorialogs { facts } else { facts.reorder_within(BEHIND) };
         match self.encoding {
             Encoding::Protobuf => facts,
             Encoding::Json => facts.gzip(),

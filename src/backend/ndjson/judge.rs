@@ -58,5 +58,5 @@ fn axiom(body: &[u8]) -> Option<Failed> {
 }
 
 fn text(value: &Value) -> String {
-    value.as_str().unwrap_or("it does not say why").to_owned()
+    value.as_str().filter(|text| !text.trim().is_empty()).unwrap_or("it does not say why").to_owned()
 }

@@ -1,55 +1,10 @@
-use std::collections::BTreeMap;
-use std::fmt;
-
-use serde::de::{Deserializer, Error as _, MapAccess, Visitor};
-use serde_json::value::RawValue;
-
 use super::super::corpus::{self, body, body_of, frame, nasty, ordinary, put, resource, with_batch};
 use super::super::generated::random_records;
 use super::super::line::RESERVED;
+use super::super::members::lines;
 use super::*;
 use crate::backend::Value;
 use crate::frame::{Frame, Severity};
-
-/// The members of an object as they stand in the text; two equal keys are an error.
-struct Members(BTreeMap<String, Box<RawValue>>);
-
-impl<'de> serde::Deserialize<'de> for Members {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct OnceEach;
-        impl<'de> Visitor<'de> for OnceEach {
-            type Value = Members;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members, A::Error> {
-                let mut members = BTreeMap::new();
-                while let Some((key, value)) = map.next_entry::<String, Box<RawValue>>()? {
-                    if members.insert(key.clone(), value).is_some() {
-                        return Err(A::Error::custom(format!("{key:?} twice")));
-                    }
-                }
-                Ok(Members(members))
-            }
-        }
-        deserializer.deserialize_map(OnceEach)
-    }
-}
-
-impl Members {
-    /// A value as text: strings without quotes and escapes, all else as it stands.
-    fn text(&self, key: &str) -> Option<String> {
-        let raw = self.0.get(key)?.get();
-        Some(if raw.starts_with('"') { serde_json::from_str(raw).unwrap() } else { raw.to_owned() })
-    }
-}
-
-fn lines(body: &[u8]) -> Vec<Members> {
-    let text = std::str::from_utf8(body).unwrap();
-    assert!(text.ends_with('\n'));
-    let parse = |line: &str| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
-    text.split_terminator('\n').map(parse).collect()
-}
 
 fn ndjson() -> Ndjson {
     Ndjson::new("http://localhost/logs")

@@ -321,8 +321,7 @@ mod tests {
             }
             let status = [200, 204, 400, 429, 500, 503][random.usize(..6)];
             let verdict = verdict(status, &body);
-            let names_a_record =
-                matches!(verdict, Verdict::Items { .. } | Verdict::ResumeAfter { .. } | Verdict::Ask(_));
+            let names_a_record = matches!(verdict, Verdict::Items { .. } | Verdict::ResumeAfter(_) | Verdict::Ask(_));
             assert!(!names_a_record, "{verdict:?}");
         }
     }

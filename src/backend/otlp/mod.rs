@@ -232,8 +232,8 @@ fn build(setup: &Setup<'_>) -> Result<Box<dyn Backend>, Error> {
         Some((name, protocol)) if protocol == "grpc" && setup.variable.is_some() => Err(Error::setting(
             name,
             protocol,
-            "http/protobuf or http/json, as gRPC is not spoken here, with the endpoint of OTLP over HTTP, whose usual \
-             port is 4318; or give that endpoint alone, in LOGCHUTE_URL: otlp+http://host:4318",
+            "http/protobuf or http/json, with the endpoint of OTLP over HTTP, whose usual port is 4318, as gRPC is not \
+             spoken here; OTEL_EXPORTER_OTLP_LOGS_PROTOCOL and OTEL_EXPORTER_OTLP_LOGS_ENDPOINT say it for logs alone",
         )),
         // What is neither is ignored, as the specification has it of a value that is not understood.
         _ => Ok(Box::new(otlp)),

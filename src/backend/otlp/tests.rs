@@ -1,4 +1,6 @@
 mod decoded;
+mod limits;
+mod setup;
 
 use opentelemetry_proto::tonic::common::v1::any_value::Value as Any;
 
@@ -282,32 +284,6 @@ fn names_that_are_taken_are_told_apart() {
 }
 
 #[test]
-fn what_was_cut_or_left_out_is_said() {
-    let long = "ä".repeat(200_000);
-    let frames = [
-        frame(Severity::Info, &long, |w| {
-            put(w, "v", Value::Str(&long));
-            (0..200).for_each(|i| put(w, &format!("f{i}"), Value::Bool(true)));
-        }),
-        frame(Severity::Error, "m", |w| {
-            w.own();
-            w.fields.error(Key::named("e"), "e", &std::io::Error::other(long.clone()));
-        }),
-    ];
-    let found = decoded(&otlp(), &frames);
-    assert_eq!(found[0].attributes.get("truncated"), Some(&Some(Any::BoolValue(true))));
-    assert_eq!(found[0].attributes.get("original_len"), Some(&Some(Any::IntValue(400_000))));
-    assert_eq!(found[0].text("v.original_len").unwrap(), "400000");
-    assert_eq!(
-        (found[0].text("fields_left_out").unwrap(), found[0].record.dropped_attributes_count),
-        ("73".into(), 73)
-    );
-    assert!(found[0].message().ends_with("…[cut]") && found[0].message().len() <= 256 * 1024);
-    assert_eq!(found[1].text("exception.message.original_len").unwrap(), "400000");
-    assert_eq!(found[1].text("logchute.own").unwrap(), "true");
-}
-
-#[test]
 fn nested_values_keep_their_numbers_and_have_no_key_twice() {
     let values = [
         ("9223372036854775807", Some(Any::IntValue(i64::MAX))),
@@ -354,151 +330,8 @@ fn a_time_before_1970_is_the_first_there_is() {
 }
 
 #[test]
-fn loki_gets_no_more_attributes_than_it_takes_and_they_are_told() {
-    let long = "ä".repeat(60_000);
-    let frames = [
-        frame(Severity::Info, "m", |w| (0..200).for_each(|i| put(w, &format!("f{i}"), Value::I64(i)))),
-        frame(Severity::Info, &"m".repeat(300_000), |w| {
-            put(w, "small", Value::Str("s"));
-            (0..5).for_each(|i| put(w, &format!("v{i}"), Value::Str(&long)));
-            put(w, "b", Value::Bytes(&[7; 100_000]));
-            w.fields.json(Key::named("j"), r#"{"a":[1,2]}"#);
-        }),
-        frame(Severity::Info, "m", |w| {
-            (0..128).for_each(|i| put(w, &format!("{}{i:03}", "\0".repeat(125)), Value::Str(&long[..4_000])));
-            (0..120).for_each(|_| w.span(&"s".repeat(255), 0, &[]));
-        }),
-    ];
-    let mut resource = resource();
-    (0..5).for_each(|i| resource.set(format!("attribute{i}"), "x".repeat(5_000)));
-    for resource in [corpus::resource(), resource] {
-        let (attributes, found) = decoded_of(&loki(), &frames, &resource);
-        let of_resource: usize = attributes.iter().map(|(name, value)| name.len() + value.len()).sum();
-        for found in &found {
-            let size = |value: &Option<Any>| match value {
-                Some(Any::StringValue(text)) => text.len(),
-                Some(Any::BytesValue(bytes)) => bytes.len().div_ceil(3) * 4,
-                Some(Any::KvlistValue(_) | Any::ArrayValue(_)) => panic!("Loki would flatten it"),
-                _ => 20,
-            };
-            let bytes: usize = found.attributes.iter().map(|(name, value)| name.len() + size(value)).sum();
-            assert!(bytes + of_resource < 64_000, "{bytes}");
-            assert!(found.attributes.len() + attributes.len() <= 118);
-            assert!(found.text("log.record.uid").is_some());
-        }
-        let more: serde_json::Value = serde_json::from_str(&found[0].text("more").unwrap()).unwrap();
-        assert!((0..128).all(|i| {
-            let name = format!("f{i}");
-            found[0].text(&name).is_some() != more.get(&name).is_some()
-        }));
-        assert_eq!((&more["fields_left_out"], found[0].record.dropped_attributes_count), (&72.into(), 72));
-        assert_eq!(
-            (found[1].text("small").unwrap(), found[1].text("j").unwrap()),
-            ("s".into(), r#"{"a":[1,2]}"#.into())
-        );
-        assert_eq!(
-            (found[1].text("truncated").unwrap(), found[1].text("original_len").unwrap()),
-            ("true".into(), "300000".into())
-        );
-        assert_eq!(found[1].text("v4.original_len").unwrap(), "120000");
-        assert!(found[1].text("v4").unwrap().ends_with("…[cut]"));
-        assert_eq!(found[2].text("truncated").as_deref(), Some("true"));
-    }
-}
-
-#[test]
-fn victorialogs_gets_no_name_and_no_number_of_fields_for_which_it_drops_a_record() {
-    let victorialogs = Otlp::new("http://vl:9428/insert/opentelemetry");
-    let object = |members: usize, name: &str| {
-        let members: Vec<_> = (0..members).map(|n| format!("\"{name}{n:03}\":{{\"x\":1}}")).collect();
-        format!("{{{}}}", members.join(","))
-    };
-    let frames = [frame(Severity::Info, "m", |w| {
-        w.fields.json(Key::named("short"), &object(10, "a"));
-        w.fields.json(Key::named(&"k".repeat(100)), &object(1, &"j".repeat(22)));
-        w.fields.json(Key::named(&"l".repeat(100)), &object(1, &"j".repeat(23)));
-        w.fields.json(Key::named("first"), &object(200, "a"));
-        w.fields.json(Key::named("second"), &object(200, "a"));
-        w.fields.json(Key::named("list"), "[{\"a\":1}]");
-    })];
-    let (_, found) = decoded::protobuf_of(&victorialogs, &frames, &resource());
-    let is_text = |name: &str| matches!(found[0].attributes[name], Some(Any::StringValue(_)));
-    assert!(!is_text("short") && !is_text("first") && !is_text("list"));
-    assert!(!is_text(&"k".repeat(100)), "a name of 128 bytes is one that it takes");
-    assert!(is_text(&"l".repeat(100)) && is_text("second"));
-    assert_eq!(found[0].text("second").unwrap(), object(200, "a"));
-}
-
-#[test]
-fn a_base_url_and_the_url_of_logs_are_the_same() {
-    for (given, url) in [
-        ("http://h:4318", "http://h:4318/v1/logs"),
-        ("http://h:4318/", "http://h:4318/v1/logs"),
-        ("http://h:4318/v1/logs", "http://h:4318/v1/logs"),
-        ("http://h:4318/v1/logs/", "http://h:4318/v1/logs"),
-        ("https://h/otlp?a=b", "https://h/otlp/v1/logs?a=b"),
-        ("https://h?", "https://h/v1/logs"),
-    ] {
-        assert_eq!(Otlp::new(given).url(), url);
-    }
-}
-
-#[test]
-fn stores_are_known_by_their_path() {
-    let json = |base: &str| {
-        let payload = with_batch(&Otlp::new(base).encoding(Encoding::Json), &ordinary(), &resource(), |batch| {
-            Otlp::new(base).encoding(Encoding::Json).encode(batch)
-        });
-        matches!(payload, Payload::Http { content_type: "application/json", .. })
-    };
-    assert!(json("http://collector:4318") && json("http://loki:3100/otlp"));
-    assert!(!json("http://vl:9428/insert/opentelemetry"), "VictoriaLogs takes protobuf only");
-    assert!(loki().is_loki() && Otlp::new("http://gw/prefix/otlp?x=/api/").is_loki());
-    assert!(!Otlp::new("http://h/api/v2/otlp").is_loki() && !otlp().is_loki());
-    assert_eq!((loki().facts().most_bytes(), otlp().facts().most_bytes()), (1 << 20, 4 << 20));
-}
-
-fn built(
-    name: &str,
-    url: &str,
-    variable: Option<&'static str>,
-    variables: &[(&str, &str)],
-) -> Result<(String, bool), Error> {
-    let lookup = |name: &str| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
-    let backend = build(&Setup { name, url, variable, promoted: &[], lookup: &lookup })?;
-    let is_json = body(&*backend, &ordinary()).starts_with(b"{");
-    Ok((backend.url().to_owned(), is_json))
-}
-
-#[test]
-fn variables_of_opentelemetry_say_where_and_how() {
-    let base = Some("OTEL_EXPORTER_OTLP_ENDPOINT");
-    let logs = Some("OTEL_EXPORTER_OTLP_LOGS_ENDPOINT");
-    let of = |name, url, variable, variables: &[_]| built(name, url, variable, variables).unwrap();
-    let json = [("OTEL_EXPORTER_OTLP_PROTOCOL", "http/json")];
-    assert_eq!(of("otlp", "http://h:4318", base, &[]), ("http://h:4318/v1/logs".to_owned(), false));
-    assert_eq!(of("otlp", "http://h:4318/mine", logs, &[]), ("http://h:4318/mine".to_owned(), false));
-    assert!(of("otlp", "http://h", base, &json).1 && of("otlp", "http://h", None, &json).1);
-    assert!(of("otlp-json", "http://h", None, &[("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf")]).1);
-    let both = [("OTEL_EXPORTER_OTLP_LOGS_PROTOCOL", "http/protobuf"), json[0]];
-    assert!(!of("otlp", "http://h", base, &both).1, "the variable for logs goes first");
-    assert!(!of("otlp", "http://h", base, &[("OTEL_EXPORTER_OTLP_PROTOCOL", "smoke")]).1);
-    assert_eq!(SCHEME.built("otlp", SCHEME.default_url.unwrap(), &[], &[]).url(), "http://localhost:4318/v1/logs");
-}
-
-#[test]
-fn grpc_at_a_url_of_opentelemetry_is_refused_in_words() {
-    let grpc = [("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")];
-    let refused = built("otlp", "http://h:4317", Some("OTEL_EXPORTER_OTLP_ENDPOINT"), &grpc).unwrap_err();
-    let said = refused.to_string();
-    assert!(said.contains("OTEL_EXPORTER_OTLP_PROTOCOL is \"grpc\"") && said.contains("http/protobuf"), "{said}");
-    // Somebody else's setting says nothing about a URL of ours.
-    assert_eq!(built("otlp", "http://h:4318", None, &grpc).unwrap(), ("http://h:4318/v1/logs".to_owned(), false));
-}
-
-#[test]
 fn it_conforms() {
-    for otlp in [otlp(), otlp().encoding(Encoding::Json), loki(), loki().encoding(Encoding::Json)] {
+    for otlp in [otlp(), otlp().encoding(Encoding::Json), loki()] {
         super::super::conformance::conformance(&otlp);
     }
 }

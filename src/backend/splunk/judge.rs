@@ -53,7 +53,7 @@ fn refused(told: &Value, reply: &Reply) -> Verdict {
         // Splunk Cloud says so of a request that is too large, too. Nothing of it is stored, so halves do no harm.
         (Some(6), Some(0)) => Verdict::Split,
         // Not the form of an event; no event; an event that is blank; fields that cannot be indexed.
-        (Some(6 | 12 | 13 | 15), Some(at)) => Verdict::ResumeAfter { at, reason: said(reply) },
+        (Some(6 | 12 | 13 | 15), Some(at)) => Verdict::StoppedAt { at, reason: said(reply) },
         // No such index, or not for this token: all envelopes name the same one, so each would be refused. The number that
         // comes with it was seen one too high.
         (Some(7), _) => Verdict::Hold(said(reply)),

@@ -2,9 +2,11 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value as Json, json};
 
+use super::super::check_reply::check_reply;
 use super::super::corpus::{self, body, frame, nasty, ordinary, put, resource, with_batch};
 use super::super::generated::random_records;
-use super::super::line::tests::{GENERATED, Members, is_the_record};
+use super::super::line::tests::{GENERATED, is_the_record};
+use super::super::members::Members;
 use super::*;
 use crate::backend::Value;
 use crate::frame::Severity;
@@ -114,7 +116,7 @@ fn b5_generated_records_come_back_with_their_values_and_types() {
         assert_eq!(envelopes.len(), expected.len());
         for (envelope, expected) in envelopes.iter().zip(expected) {
             // The time as a number stands in the envelope, and so does an attribute whose name no field has.
-            let shown = 5 - envelope.fields.len();
+            let shown = 5 - envelope.fields.0.len();
             is_the_record(&envelope.event, expected, &Shape { number: None, ..shape(b"") }, 0);
             assert_eq!(shown, expected.fields.keys().filter(|key| resource().get(key).is_some()).count());
         }
@@ -193,11 +195,11 @@ fn n1_each_code_means_what_the_table_says() {
     }
     assert!(matches!(code(400, 5), Verdict::Reject(_)));
     for event in [6, 12, 13, 15] {
-        assert!(matches!(at(event, 3), Verdict::ResumeAfter { at: 3, .. }), "{event}");
+        assert!(matches!(at(event, 3), Verdict::StoppedAt { at: 3, .. }), "{event}");
         assert!(matches!(code(400, event), Verdict::Reject(_)), "{event}");
     }
     for event in [12, 13, 15] {
-        assert!(matches!(at(event, 0), Verdict::ResumeAfter { at: 0, .. }), "{event}");
+        assert!(matches!(at(event, 0), Verdict::StoppedAt { at: 0, .. }), "{event}");
     }
     assert_eq!(at(6, 0), Verdict::Split);
     for config in [7, 10, 11, 14, 16, 21, 22, 28] {
@@ -246,7 +248,7 @@ fn mutated_replies_never_panic() {
     let splunk = Splunk::new("https://s?ack=1");
     corpus::mutated(1, 100_000, &replies, |body| {
         for status in [200, 400] {
-            splunk.judge(&Reply::new(status, body));
+            check_reply(&splunk, &Reply::new(status, body));
         }
     });
 }

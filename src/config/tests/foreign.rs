@@ -277,3 +277,80 @@ fn no_value_of_another_world_is_an_error_or_shows_a_secret() {
         assert!(!only_secrets || is_name || !said.contains("canary"), "{variables:?}: {said}");
     }
 }
+
+/// For each backend that is compiled in.
+#[test]
+fn every_variable_that_a_backend_names_is_taken_or_told() {
+    let good = |says: &Says| match says {
+        Says::Headers => Some("x-a=b"),
+        Says::Timeout => Some("1500"),
+        Says::Compression => Some("gzip"),
+        Says::Token | Says::User | Says::Password | Says::Tenant => Some("good"),
+        // Files, and where the store is, have tests of their own.
+        Says::Url(_) | Says::Ca | Says::Cert | Says::Key => None,
+    };
+    for scheme in crate::backend::SCHEMES.iter().copied().chain([&ACME]) {
+        let name = scheme.names[0];
+        let url = match scheme.written[0] {
+            Written::Http => format!("{name}+http://127.0.0.1:1/x"),
+            Written::Stream => format!("{name}://127.0.0.1:1"),
+            Written::Own => format!("{name}://x"),
+        };
+        for foreign in scheme.foreign {
+            if let Some(value) = good(&foreign.says) {
+                let is_half = |other: &&Foreign| match foreign.says {
+                    Says::User => matches!(other.says, Says::Password),
+                    Says::Password => matches!(other.says, Says::User),
+                    _ => false,
+                };
+                let half = scheme.foreign.iter().find(is_half).map(|other| (other.name, value));
+                let variables: Vec<_> =
+                    [("LOGCHUTE_URL", &*url), (foreign.name, value)].into_iter().chain(half).collect();
+                let got = settings(&variables);
+                let (to, held) = (&got.destinations[0], &got.destinations[0].reach.credentials);
+                let is_taken = match foreign.says {
+                    Says::Token => held.token.is_some(),
+                    Says::User | Says::Password => held.user.is_some() && held.password.is_some(),
+                    Says::Tenant => held.tenant.is_some(),
+                    Says::Headers => held.headers.len() == 1,
+                    Says::Timeout => got.lanes[0].timeout == Duration::from_millis(1500),
+                    _ => got.lanes[0].compression == Compression::Gzip,
+                };
+                assert!(is_taken && got.remarks.is_empty(), "{}: {:?} {to:?}", foreign.name, got.remarks);
+            }
+            if !matches!(foreign.says, Says::Url(_)) {
+                let said = remark(&[("LOGCHUTE_URL", &url), (foreign.name, "can\u{1}ary %zz")]);
+                assert!(said.starts_with(foreign.name) && !said.contains("\u{1}ary"), "{said}");
+            }
+        }
+    }
+}
+
+#[cfg(feature = "otlp")]
+#[test]
+fn otlp_is_set_up_by_the_variables_of_its_sdk() {
+    let variables = [
+        ("LOGCHUTE_URL", "otlp"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:4318/base"),
+        ("OTEL_EXPORTER_OTLP_HEADERS", "api-key=canary%3D,x-tenant=acme"),
+        ("OTEL_EXPORTER_OTLP_LOGS_HEADERS", "api-key=of-logs"),
+        ("OTEL_EXPORTER_OTLP_TIMEOUT", "2500"),
+        ("OTEL_EXPORTER_OTLP_LOGS_COMPRESSION", "gzip"),
+    ];
+    let got = settings(&variables);
+    assert!(got.remarks.is_empty(), "{:?}", got.remarks);
+    assert_eq!(got.destinations[0].backend.url(), "http://127.0.0.1:4318/base/v1/logs");
+    assert_eq!(headers(&got), ["api-key"]);
+    assert_eq!((got.lanes[0].timeout, got.lanes[0].compression), (Duration::from_millis(2500), Compression::Gzip));
+    // Two lanes at two hosts must not get the same key of them.
+    let lanes = [
+        ("LOGCHUTE_LANES", "ops,audit"),
+        ("LOGCHUTE_OPS_URL", "otlp+http://ops.example:4318"),
+        ("LOGCHUTE_AUDIT_URL", "otlp+http://audit.example:4318"),
+        ("LOGCHUTE_ALLOW_HTTP", "true"),
+    ];
+    let variables = [&lanes, &variables[2..3]].concat();
+    let refused = start(from_env(&variables).unwrap(), &variables).err().unwrap().to_string();
+    assert!(refused.starts_with("OTEL_EXPORTER_OTLP_HEADERS is \"***\""), "{refused}");
+    assert!(refused.contains("set LOGCHUTE_AUDIT_HEADERS") && !refused.contains("canary"), "{refused}");
+}

@@ -4,6 +4,8 @@ mod builders;
 mod credentials;
 mod foreign;
 mod lanes;
+#[cfg(feature = "otlp")]
+mod otlp;
 mod urls;
 mod values;
 

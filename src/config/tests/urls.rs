@@ -23,7 +23,7 @@ fn b7_urls_that_cannot_be_meant_are_refused_with_a_reason() {
         ("file:///etc/passwd", "one of the backends"),
         ("gopher://host", "one of the backends"),
         ("lokki+http://host", "did you mean loki?"),
-        ("elasticsearch+http://host", "one of the backends of this version"),
+        ("graylog+http://host", "one of the backends of this version"),
         ("loki+ftp://host", "loki+http://host:port or loki+https://host:port"),
         ("loki+http://", "a URL with a host"),
         ("loki+http://:3100", "a URL with a host"),

@@ -33,11 +33,7 @@ impl ByOtlp {
 
 impl Way for ByOtlp {
     fn destination(&self) -> Destination {
-        Destination::from(Otlp::new(&self.url).encoding(self.encoding))
-    }
-
-    fn compression(&self) -> Compression {
-        self.compression
+        Destination::from(Otlp::new(&self.url).encoding(self.encoding)).compression(self.compression)
     }
 
     fn read(&self, _service: &str) -> Vec<Value> {
@@ -82,7 +78,9 @@ impl Way for ByOtlp {
 
     fn is(&self, given: &Given, found: &Value) -> bool {
         match given {
-            Given::U64(value) if i64::try_from(*value).is_err() => *found == value.to_string(),
+            Given::U64(value) if i64::try_from(*value).is_err() => {
+                found.as_str().is_some_and(|found| given.is_text(found))
+            }
             Given::Json(value) => *found == no_integers_beyond_i64(value),
             given => given.is(found),
         }

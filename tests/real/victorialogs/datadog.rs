@@ -20,11 +20,7 @@ pub(super) struct ByDatadog {
 
 impl Way for ByDatadog {
     fn destination(&self) -> Destination {
-        Destination::from(Datadog::new(self.store.url("/insert/datadog"))).token("any")
-    }
-
-    fn compression(&self) -> Compression {
-        self.compression
+        Destination::from(Datadog::new(self.store.url("/insert/datadog"))).token("any").compression(self.compression)
     }
 
     fn read(&self, service: &str) -> Vec<Value> {

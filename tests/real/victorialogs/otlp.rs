@@ -1,13 +1,15 @@
 //! By OTLP over HTTP. Nested objects become fields `outer.inner`, and arrays JSON text, in which a NUL is `\\x00`.
 
+use std::time::Duration;
+
 use logchute::backend::{Encoding, Otlp};
-use logchute::{Destination, Severity};
-use serde_json::Value;
+use logchute::{Builder, Destination, Record, Severity};
+use serde_json::{Map, Value};
 
 use super::VictoriaLogs;
 use super::ndjson::flat;
 use crate::given::Given;
-use crate::there_and_back::there_and_back;
+use crate::there_and_back::{service, there_and_back, until};
 use crate::time::unix_nanos;
 use crate::way::{Found, Way};
 
@@ -83,4 +85,28 @@ impl Way for ByOtlp {
 #[ignore = "needs VictoriaLogs: tests/servers/victorialogs.sh"]
 fn otlp_comes_back_as_it_was() {
     there_and_back(&ByOtlp(VictoriaLogs::from_env()));
+}
+
+/// Of these it would drop two with a success, as it makes fields of all members.
+#[test]
+#[ignore = "needs VictoriaLogs: tests/servers/victorialogs.sh"]
+fn no_nested_value_makes_it_drop_a_record_by_otlp() {
+    let way = ByOtlp(VictoriaLogs::from_env());
+    let service = service();
+    let logs = Builder::new().send_to(way.destination()).service(&service).start().unwrap();
+    let many: Map<String, Value> = (0..1_200).map(|n| (format!("m{n}"), n.into())).collect();
+    let nested = [Map::from_iter([("j".repeat(27), 1.into())]), Map::from_iter([("j".repeat(28), 1.into())]), many];
+    // One name of 128 bytes, the longest that it takes, and one of 129.
+    let key = "k".repeat(100);
+    for (n, value) in nested.iter().enumerate() {
+        logs.emit(Record::new(Severity::Info, "nested").field("n", n as u64).field(key.clone(), logchute::json(value)));
+    }
+    assert!(logs.shutdown(Duration::from_secs(10)).settled());
+    let mut back = until(|| Some(way.read(&service)).filter(|back| back.len() == nested.len()));
+    back.sort_by_key(|record| record["n"].to_string());
+    assert_eq!(back[0][format!("{key}.{}", "j".repeat(27))], "1");
+    for (record, value) in back.iter().zip(nested).skip(1) {
+        let text = record[&key].as_str().expect("JSON text");
+        assert_eq!(serde_json::from_str::<Value>(text).expect("JSON"), Value::Object(value));
+    }
 }

@@ -5,6 +5,7 @@ use logchute::Compression;
 use logchute::backend::Encoding;
 
 use super::VictoriaLogs;
+use super::bulk::ByBulk;
 use super::datadog::ByDatadog;
 use super::loki::ByLoki;
 use super::ndjson::ByNdjson;
@@ -52,4 +53,10 @@ fn a_restart_in_mid_flood_loses_nothing_by_splunk() {
 #[ignore = "needs VictoriaLogs: tests/servers/victorialogs.sh"]
 fn a_restart_in_mid_flood_loses_nothing_by_datadog() {
     a_restart_loses_nothing(|store| ByDatadog { store, compression: Compression::Gzip });
+}
+
+#[test]
+#[ignore = "needs VictoriaLogs: tests/servers/victorialogs.sh"]
+fn a_restart_in_mid_flood_loses_nothing_by_bulk() {
+    a_restart_loses_nothing(ByBulk);
 }

@@ -22,11 +22,7 @@ pub(super) struct BySplunk {
 
 impl Way for BySplunk {
     fn destination(&self) -> Destination {
-        Destination::from(Splunk::new(self.store.url("/insert/splunk"))).token("any")
-    }
-
-    fn compression(&self) -> Compression {
-        self.compression
+        Destination::from(Splunk::new(self.store.url("/insert/splunk"))).token("any").compression(self.compression)
     }
 
     fn read(&self, service: &str) -> Vec<Value> {
