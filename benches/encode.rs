@@ -45,6 +45,8 @@ type Times = Arc<Mutex<Vec<[f64; 3]>>>;
 /// The real backend and a watch.
 struct Timed<B> {
     inner: B,
+    /// That of the store here, where the backend speaks on a connection.
+    url: String,
     times: Times,
     /// Keeps what was computed from being computed for nothing.
     seen: Cell<usize>,
@@ -56,7 +58,7 @@ impl<B: Backend> Backend for Timed<B> {
     }
 
     fn url(&self) -> &str {
-        self.inner.url()
+        &self.url
     }
 
     fn cost(&self, record: &RecordRef<'_>) -> usize {
@@ -74,10 +76,7 @@ impl<B: Backend> Backend for Timed<B> {
         let begun = Instant::now();
         let payload = self.inner.encode(batch);
         let encode = begun.elapsed().as_nanos() as f64;
-        let bytes = match &payload {
-            Payload::Http { body, .. } => body.len() as f64,
-            _ => 0.0,
-        };
+        let bytes = payload.bytes().len() as f64;
         self.times.lock().unwrap().push([cost / count, encode / count, bytes / count]);
         payload
     }
@@ -89,8 +88,13 @@ impl<B: Backend> Backend for Timed<B> {
 }
 
 fn measure<B: Backend>(name: &str, inner: B, events: u64) {
+    let url = inner.url().to_owned();
+    measure_at(url, name, inner, events);
+}
+
+fn measure_at<B: Backend>(url: String, name: &str, inner: B, events: u64) {
     let times = Times::default();
-    let timed = Timed { inner, times: Arc::clone(&times), seen: Cell::new(0) };
+    let timed = Timed { inner, url, times: Arc::clone(&times), seen: Cell::new(0) };
     let logs = Builder::new().send_to(timed).overflow(Overflow::Block(Duration::from_secs(10))).start().unwrap();
     tracing::subscriber::with_default(registry().with(logs.layer()), || {
         tracing::info_span!("request", request_id = 7, tenant = "acme").in_scope(|| (0..events).for_each(event));
@@ -119,6 +123,10 @@ fn main() {
     measure("elasticsearch", Elasticsearch::new(store.url()), events);
     measure("ndjson", Ndjson::new(store.url() + "/insert/jsonline"), events);
     measure("loki protobuf", Loki::new(store.url()), events);
+    #[cfg(feature = "forward")]
+    measure_at(store.url() + "/", "forward", logchute::backend::Forward::new("tcp://localhost"), events);
+    #[cfg(feature = "syslog")]
+    measure_at(store.url() + "/", "syslog", logchute::backend::Syslog::new("tcp://localhost"), events);
     measure("loki json", Loki::new(store.url()).encoding(Encoding::Json), events);
     measure("splunk", Splunk::new(store.url()), events);
     measure("datadog", Datadog::new(store.url()), events);

@@ -175,6 +175,12 @@ impl<'a> Batch<'a> {
         Self { mode, ..self }
     }
 
+    /// Some of its records, for a test.
+    #[cfg(test)]
+    pub(crate) fn part(self, places: Places<'a>) -> Self {
+        Self { places, ..self }
+    }
+
     /// How it is to be encoded.
     #[must_use]
     pub fn mode(&self) -> Mode {

@@ -10,7 +10,7 @@ use tracing_subscriber::layer::{Layer, SubscriberExt as _};
 use tracing_subscriber::registry::LookupSpan;
 
 use crate::capture::{self, Filters, Intake, LiveFilter, Logger, Record};
-use crate::config::{Settings, parse_filter};
+use crate::config::{Compression, Settings, parse_filter};
 use crate::doctor::Diagnosis;
 use crate::error::Error;
 use crate::exit::{self, Core};
@@ -271,7 +271,10 @@ pub(crate) fn start(settings: Settings) -> Result<Guard, Error> {
     let mut lanes = Vec::new();
     let mut lane_filters = Vec::new();
     let longest_attempt = settings.lanes.iter().map(|lane| lane.timeout).max().unwrap_or_default();
-    for (destination, lane) in settings.destinations.into_iter().zip(settings.lanes) {
+    for (mut destination, lane) in settings.destinations.into_iter().zip(settings.lanes) {
+        if lane.compression == Compression::Gzip && destination.backend.facts().takes_gzip() {
+            destination.backend.compress();
+        }
         lane_filters.push(destination.targets);
         let facts = destination.backend.facts();
         let client = Client::new(wire::Options {

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::check_reply::check_reply;
-use super::{Backend, Batch, Payload, Reply, Resource, Verdict};
+use super::{Backend, Batch, Heard, Login, Payload, Reply, Resource, Verdict};
 use crate::batch::{Batcher, Limits, Places, Stored};
 use crate::frame::{Callsite, Frame, Key, RecordId, RecordRef, Severity, Writer};
 
@@ -18,6 +18,8 @@ use crate::frame::{Callsite, Frame, Key, RecordId, RecordRef, Severity, Writer};
 ///   nothing. To 429 and 503 with such a body [`Backend::judge`] answers [`Verdict::Retry`] with the wait that the store
 ///   asked for, to 200 and 204 [`Verdict::Ack`], or `Retry` where a store always answers with a body. No such reply makes
 ///   it name a record.
+/// - The dialogue of a backend whose payloads are framed never panics over what a store says, and hears the same however
+///   that is cut.
 ///
 /// # Panics
 ///
@@ -59,6 +61,46 @@ pub fn conformance(backend: &dyn Backend) {
         assert!(first == again, "{what}: other bytes after other batches were encoded");
     }
     check_verdicts(backend);
+    check_speech(backend);
+}
+
+/// Noise, whole and byte by byte.
+#[track_caller]
+fn check_speech(backend: &dyn Backend) {
+    let mut random = fastrand::Rng::with_seed(1);
+    for round in 0..1_000 {
+        let login = if round % 2 == 0 { Login::new() } else { Login::new().token("key").user("user", "password") };
+        // Few different bytes as often as many: structure is rare in noise.
+        let most = 1 << random.u32(1..=8);
+        let said: Vec<u8> = (0..random.usize(..64)).map(|_| random.u32(..most) as u8).collect();
+        let heard = |piece| {
+            let mut speech = backend.speech(&login);
+            let (mut left, mut all) = (Vec::new(), Vec::new());
+            for piece in std::iter::once(&[][..]).chain(said.chunks(piece)) {
+                left.extend_from_slice(piece);
+                loop {
+                    let mut rest = left.as_slice();
+                    let heard = speech.hear(&mut rest, &mut Vec::new());
+                    let used = left.len().checked_sub(rest.len()).expect("more is left than there was");
+                    left.drain(..used);
+                    match heard {
+                        Heard::More | Heard::Ready => {}
+                        // The connection is closed over it.
+                        Heard::Refused(_) | Heard::Garbled(_) => {
+                            all.push(heard);
+                            return all;
+                        }
+                        heard => all.push(heard),
+                    }
+                    if used == 0 || left.is_empty() {
+                        break;
+                    }
+                }
+            }
+            all
+        };
+        assert_eq!(heard(64), heard(1), "{said:?} is heard as something else byte by byte");
+    }
 }
 
 /// The payload, which is the same the second time.

@@ -61,6 +61,15 @@ pub(super) fn with_batch<R>(
     use_it(&Batch::new(&stored, Places::Range(0, stored.len()), INCARNATION, resource))
 }
 
+/// The body for one of these records, at that time.
+pub(super) fn body_at(backend: &dyn Backend, frames: &[Frame], nanos: i64) -> Vec<u8> {
+    let limits = Limits { cost: usize::MAX, records: usize::MAX, bytes: usize::MAX, linger: Duration::ZERO };
+    let mut batcher = Batcher::new(limits);
+    batcher.add(&frames[0], RecordId { incarnation: INCARNATION, sequence: 1 }, nanos, 0, Instant::now());
+    let stored = batcher.seal().unwrap();
+    backend.encode(&Batch::new(&stored, Places::Range(0, 1), INCARNATION, &resource())).bytes().to_vec()
+}
+
 fn stored(backend: &dyn Backend, frames: &[Frame]) -> Stored {
     let now = Instant::now();
     let limits = Limits { cost: usize::MAX, records: usize::MAX, bytes: usize::MAX, linger: Duration::ZERO };

@@ -58,6 +58,13 @@ pub(crate) fn describe(backend: &dyn Backend) -> Vec<(&'static str, String)> {
 /// Statuses with an empty body to which the verdict is to send the same again. A success that says too little to be one
 /// is told on the store's page.
 fn retried(backend: &dyn Backend) -> String {
+    if ["tcp://", "tls://"].iter().any(|scheme| backend.url().starts_with(scheme)) {
+        // No acknowledgement has a status.
+        return match backend.facts().delivers() {
+            Delivery::BestEffort => "a broken connection, as far as it is seen".to_owned(),
+            _ => "no acknowledgement or a broken connection".to_owned(),
+        };
+    }
     let is_retried = |status: u16| {
         let verdict = contained(|| backend.judge(&Reply::new(status, "")));
         matches!(verdict, Ok(Verdict::Retry { .. }))

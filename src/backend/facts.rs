@@ -23,6 +23,9 @@ pub enum TokenAs {
     Authorization(&'static str),
     /// In a header of its own, of this name in lower case, bare.
     Header(&'static str),
+    /// In the backend's own dialogue, see [`Backend::speech`](super::Backend::speech); it may stand beside a user and a
+    /// password. On a connection any other way is no way: there a credential is refused at start.
+    Speech,
 }
 
 /// What a backend declares about its store.

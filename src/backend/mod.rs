@@ -7,6 +7,8 @@
 //! [`Backend`] is public, so that a store of your own is one file as well (`examples/custom_backend.rs`), but
 //! not yet stable: it may change in a minor release until two outside backends were written against it.
 
+#[cfg(any(feature = "forward", feature = "syslog"))]
+mod address;
 #[cfg(feature = "testing")]
 pub(crate) mod check_reply;
 #[cfg(feature = "testing")]
@@ -22,14 +24,18 @@ pub mod json;
 mod line;
 #[cfg(test)]
 mod members;
+#[cfg(feature = "forward")]
+mod msgpack;
 pub(crate) mod proto;
 mod scheme;
 mod sites;
+mod speech;
 mod verdict;
 
 pub(crate) use self::describe::describe;
 pub use self::facts::{Delivery, Facts, TokenAs};
 pub(crate) use self::scheme::{Foreign, Says, Scheme, Setup, Written};
+pub use self::speech::{Heard, Login, Speech};
 pub use self::verdict::{Reply, Verdict};
 pub use crate::batch::{Batch, Mode, Records};
 pub use crate::frame::{Field, Fields, RecordId, RecordRef, Severity, Spans, Value};
@@ -40,12 +46,16 @@ scheme::backends! {
     datadog: Datadog;
     #[cfg(feature = "elasticsearch")]
     elasticsearch: Elasticsearch;
+    #[cfg(feature = "forward")]
+    forward: Forward;
     loki: Loki, Encoding;
     ndjson: Ndjson, Preset [AXIOM, BETTER_STACK, NEW_RELIC, OPENOBSERVE, VICTORIALOGS];
     #[cfg(feature = "otlp")]
     otlp: Otlp;
     #[cfg(feature = "splunk")]
     splunk: Splunk;
+    #[cfg(feature = "syslog")]
+    syslog: Facility, Framing, Syslog;
 }
 
 /// What speaks to one kind of store. Not yet stable, see the [module](self).
@@ -91,6 +101,22 @@ pub trait Backend: Send + 'static {
 
     /// The request for these records; the same bytes each time.
     fn encode(&self, batch: &Batch<'_>) -> Payload;
+
+    /// The dialogue of a new connection, for backends whose payloads are [framed](Payload::Framed). The default says
+    /// nothing and minds nothing that the store says.
+    ///
+    /// A payload ends in a [`Reply`] here too: status 200 once it is acknowledged, or written where it asks for no ack;
+    /// 401 where the store refuses the login, and where it closed three connections in a row during the handshake.
+    fn speech(&self, _login: &Login<'_>) -> Box<dyn Speech> {
+        Box::new(speech::Silent)
+    }
+
+    /// Asks for smaller payloads, where the user wants compression and [`Facts::gzip`] says that the store takes it.
+    /// Called before the first batch.
+    ///
+    /// Bodies of HTTP requests are compressed on their way; this is for backends whose payloads are
+    /// [framed](Payload::Framed), where only they know how compressed records are marked. The default does nothing.
+    fn compress(&mut self) {}
 
     /// What an answer means. The default goes by the status alone: [`Verdict::of_status`].
     fn judge(&self, reply: &Reply) -> Verdict {

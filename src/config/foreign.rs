@@ -65,7 +65,7 @@ impl World<'_> {
     /// Whether a header of that name is what a token or a password is shown by.
     fn is_authorization(&self, name: &str) -> bool {
         let token = match self.facts.token_as() {
-            TokenAs::Authorization(_) => "authorization",
+            TokenAs::Authorization(_) | TokenAs::Speech => "authorization",
             TokenAs::Header(header) => header,
         };
         ["authorization", token].iter().any(|header| name.eq_ignore_ascii_case(header))

@@ -64,14 +64,15 @@ impl Asking {
 impl Lane {
     /// Puts the questions whose time has come.
     pub(super) fn ask(&mut self, now: Instant, mut start: impl FnMut(Sending)) {
-        let (lane, client, timeout) = (self.parts.index, &self.parts.client, self.parts.settings.timeout);
-        for flight in &mut self.flights {
-            let Some(asking) = &mut flight.asking else { continue };
-            if asking.due.is_some_and(|due| now >= due) {
-                asking.due = None;
-                let (number, sending) = (flight.job.number, client.send(asking.question.clone(), timeout));
-                start(Box::pin(async move { Outcome { lane, number, result: sending.await } }));
-            }
+        let due = self.flights.iter_mut().filter_map(|flight| {
+            let asking = flight.asking.as_mut().filter(|asking| asking.due.is_some_and(|due| now >= due))?;
+            asking.due = None;
+            Some((flight.job.number, asking.question.clone()))
+        });
+        let due: Vec<_> = due.collect();
+        for (number, question) in due {
+            let (lane, sending) = (self.parts.index, self.submit(question));
+            start(Box::pin(async move { Outcome { lane, number, result: sending.await } }));
         }
     }
 

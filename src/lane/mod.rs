@@ -304,10 +304,15 @@ impl Lane {
     fn send(&mut self, mut job: Job, is_live: bool, payload: Payload, now: Instant) -> Sending {
         job.tried = true;
         let (number, payload_bytes) = (job.number, payload.bytes().len());
-        let sending = self.parts.client.send(payload, self.parts.settings.timeout);
+        let sending = self.submit(payload);
         self.depart(Flight { job, payload_bytes, asking: None, visit: None, begun: now, is_live });
         let lane = self.parts.index;
         Box::pin(async move { Outcome { lane, number, result: sending.await } })
+    }
+
+    fn submit(&self, payload: Payload) -> impl Future<Output = Result<Reply, Failure>> + use<> {
+        let backend = &self.parts.backend;
+        self.parts.client.send(payload, self.parts.settings.timeout, &|login| backend.speech(login))
     }
 
     fn depart(&mut self, flight: Flight) {

@@ -192,6 +192,10 @@ impl Credentials {
                     return Err(Error::setting(named("token", token), token, must));
                 }
                 let (header, value) = match shown {
+                    TokenAs::Speech => {
+                        let must = "unset, because this store is shown one on a connection, and its URL is one of HTTP";
+                        return Err(Error::setting(named("token", token), token, must));
+                    }
                     TokenAs::Authorization(word) => (AUTHORIZATION, format!("{word} {value}")),
                     TokenAs::Header(name) => (HeaderName::from_static(name), value),
                 };
@@ -248,7 +252,7 @@ pub(super) fn named(setting: &str, secret: &Secret) -> String {
     }
 }
 
-fn filled(setting: &str, secret: &Secret, value: &str) -> Result<(), Error> {
+pub(super) fn filled(setting: &str, secret: &Secret, value: &str) -> Result<(), Error> {
     if value.is_empty() { Err(Error::setting(named(setting, secret), secret, "not empty")) } else { Ok(()) }
 }
 
@@ -283,47 +287,63 @@ pub(super) struct Shown {
     pub(super) tenant: &'static str,
 }
 
-/// Credentials in use: the headers, and what the files looked like when they were read.
-pub(super) struct Auth {
+/// Credentials in use: as they are shown, and what the files looked like when they were read.
+pub(super) struct Auth<T = HeaderMap> {
     credentials: Credentials,
     names: Names,
-    shown: Shown,
-    headers: HeaderMap,
+    read: Read<T>,
+    ready: T,
     stamps: Vec<Stamp>,
     looked: Instant,
     complaint: Option<String>,
 }
 
+/// Makes of credentials what is shown.
+type Read<T> = Box<dyn Fn(&Credentials) -> Result<T, Error> + Send>;
+
 /// Enough to see that a file was written or replaced.
 type Stamp = Option<(Option<SystemTime>, u64)>;
 
 impl Auth {
+    /// Shown as headers.
     pub(super) fn new(credentials: Credentials, names: Names, shown: Shown, now: Instant) -> Result<Self, Error> {
+        Self::shown_by(move |credentials| credentials.read(shown), credentials, names, now)
+    }
+}
+
+impl<T: PartialEq> Auth<T> {
+    /// Shown as `read` makes it of them.
+    pub(super) fn shown_by(
+        read: impl Fn(&Credentials) -> Result<T, Error> + Send + 'static,
+        credentials: Credentials,
+        names: Names,
+        now: Instant,
+    ) -> Result<Self, Error> {
         // Stamps before contents: a file that changes in between is read once more, not missed.
         let stamps = stamps(&credentials);
-        let headers = credentials.read(shown)?;
-        Ok(Self { credentials, names, shown, headers, stamps, looked: now, complaint: None })
+        let ready = read(&credentials)?;
+        Ok(Self { credentials, names, read: Box::new(read), ready, stamps, looked: now, complaint: None })
     }
 
-    /// The headers for a request; files that changed are read first.
-    pub(super) fn headers(&mut self, now: Instant) -> &HeaderMap {
+    /// What is shown with a request; files that changed are read first.
+    pub(super) fn ready(&mut self, now: Instant) -> &T {
         if !self.stamps.is_empty() && now.saturating_duration_since(self.looked) >= LOOK {
             self.looked = now;
             if stamps(&self.credentials) != self.stamps {
                 self.refresh();
             }
         }
-        &self.headers
+        &self.ready
     }
 
     /// Reads the files again, and says whether that gave another credential.
     pub(super) fn refresh(&mut self) -> bool {
         let stamps = stamps(&self.credentials);
-        match self.credentials.read(self.shown) {
-            Ok(headers) => {
+        match (self.read)(&self.credentials) {
+            Ok(read) => {
                 (self.stamps, self.complaint) = (stamps, None);
-                let changed = headers != self.headers;
-                self.headers = headers;
+                let changed = read != self.ready;
+                self.ready = read;
                 changed
             }
             // The stamps stay as they were, so that the next look tries again.

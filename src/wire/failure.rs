@@ -172,7 +172,7 @@ pub(super) fn of(error: &reqwest::Error, place: Place<'_>) -> Failure {
 }
 
 /// The store left, as the system tells it.
-fn broke_off(kind: io::ErrorKind) -> bool {
+pub(super) fn broke_off(kind: io::ErrorKind) -> bool {
     matches!(
         kind,
         io::ErrorKind::ConnectionReset
@@ -184,7 +184,7 @@ fn broke_off(kind: io::ErrorKind) -> bool {
 }
 
 #[cfg(feature = "tls")]
-fn tls(cause: &rustls::Error, url: &str) -> String {
+pub(super) fn tls(cause: &rustls::Error, url: &str) -> String {
     use rustls::{AlertDescription as Alert, CertificateError as Bad, Error};
     let why = plain(&cause.to_string());
     match cause {
@@ -235,7 +235,7 @@ fn tls(cause: &rustls::Error, url: &str) -> String {
 }
 
 /// All causes. An `io::Error` that wraps another error hides it from `source()`, which skips to that one's source.
-fn causes<'a>(error: &'a (dyn StdError + 'static)) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
+pub(super) fn causes<'a>(error: &'a (dyn StdError + 'static)) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
     std::iter::successors(Some(error), |cause| {
         let cause: &'a (dyn StdError + 'static) = *cause;
         match cause.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
@@ -248,6 +248,6 @@ fn causes<'a>(error: &'a (dyn StdError + 'static)) -> impl Iterator<Item = &'a (
 }
 
 /// One line, short, without control characters: part of it was written by the other end.
-fn plain(text: &str) -> String {
+pub(super) fn plain(text: &str) -> String {
     text.chars().take(300).flat_map(|c| if c.is_control() { c.escape_default().collect() } else { vec![c] }).collect()
 }

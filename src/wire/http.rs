@@ -24,11 +24,11 @@ use crate::config::Compression;
 use crate::error::Error;
 
 /// A kept connection may be closed by whatever stands between, and the shortest usual limit is a minute.
-const IDLE: Duration = Duration::from_secs(30);
+pub(super) const IDLE: Duration = Duration::from_secs(30);
 
 /// How long an address that swallows packets is waited for, if the name has others. The client knows no such limit that is
 /// not one on names and handshakes as well, and the system's own is two minutes. One lost packet is sent again by then.
-const PATIENCE: Duration = Duration::from_secs(2);
+pub(super) const PATIENCE: Duration = Duration::from_secs(2);
 
 /// So that a batch never holds up draining for long: a MiB of NDJSON takes about a millisecond, and a tenth of its size remains.
 const GZIP_LEVEL: u32 = 1;
@@ -112,7 +112,7 @@ impl Client {
         payload: Payload,
         timeout: Duration,
     ) -> impl Future<Output = Result<Reply, Failure>> + use<> {
-        let headers = self.auth().headers(Instant::now()).clone();
+        let headers = self.auth().ready(Instant::now()).clone();
         let attempt = Attempt {
             http: self.http.clone(),
             url: self.url.clone(),
@@ -167,6 +167,13 @@ fn tls(builder: reqwest::ClientBuilder, options: &Options, https: bool) -> Resul
 
 #[cfg(not(feature = "tls"))]
 fn tls(builder: reqwest::ClientBuilder, options: &Options, https: bool) -> Result<reqwest::ClientBuilder, Error> {
+    no_tls(options, https)?;
+    Ok(builder)
+}
+
+/// Refuses what needs TLS.
+#[cfg(not(feature = "tls"))]
+pub(super) fn no_tls(options: &Options, wanted: bool) -> Result<(), Error> {
     for (name, path) in [("ca", &options.ca), ("cert", &options.cert), ("key", &options.key)] {
         if let Some(path) = path {
             return Err(Error::setting(
@@ -176,14 +183,14 @@ fn tls(builder: reqwest::ClientBuilder, options: &Options, https: bool) -> Resul
             ));
         }
     }
-    if https {
+    if wanted {
         return Err(Error::setting(
             "url",
             url::masked(&options.url),
-            "http, because logchute was built without its feature `tls`",
+            "one without TLS, because logchute was built without its feature `tls`",
         ));
     }
-    Ok(builder)
+    Ok(())
 }
 
 /// Builds the client.
@@ -219,10 +226,7 @@ impl Attempt {
         let url = path.map_or_else(|| self.url.clone(), |path| elsewhere(&self.url, &path));
         let (sheet, held) = self.sheet(url, content_type, content_encoding, body);
         let way = Arc::default();
-        // A limit beyond what the clock can hold is no limit.
-        let deadline = tokio::time::Instant::now()
-            .checked_add(timeout)
-            .unwrap_or_else(|| tokio::time::Instant::now() + Duration::from_secs(365 * 24 * 3600));
+        let deadline = deadline(timeout);
 
         let answer = std::pin::pin!(tokio::time::timeout_at(deadline, self.execute(&sheet, &way)));
         let mut response = match answer.await {
@@ -312,6 +316,12 @@ impl Attempt {
         let shared = Arc::new(Shared { phase: AtomicU8::new(CONNECTING), body: Mutex::new(body) });
         (Sheet { url, headers, length, shared: Arc::clone(&shared) }, Held(shared))
     }
+}
+
+/// A limit beyond what the clock can hold is no limit.
+pub(super) fn deadline(timeout: Duration) -> tokio::time::Instant {
+    let now = tokio::time::Instant::now();
+    now.checked_add(timeout).unwrap_or_else(|| now + Duration::from_secs(365 * 24 * 3600))
 }
 
 /// Until a connection has had enough time, and there is an address to try instead.

@@ -37,6 +37,11 @@ pub(super) fn mask(body: &mut Vec<u8>, headers: &HeaderMap, url: &Url) {
             secrets.push(value.into_owned().into_bytes());
         }
     }
+    mask_all(body, secrets);
+}
+
+/// Replaces these.
+pub(super) fn mask_all(body: &mut Vec<u8>, mut secrets: Vec<Vec<u8>>) {
     secrets.retain(|secret| secret.len() >= SHORTEST);
     // The longer first, as it may hold a shorter one.
     secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));

@@ -1,6 +1,7 @@
-//! From a payload to a reply: one HTTP request over a connection of our own.
+//! From a payload to a reply: one HTTP request over a connection of our own, or bytes on a connection that is kept,
+//! and what its store acknowledges (`stream/`).
 //!
-//! Promised: one deadline over name, connection, handshake, request and reply; of a reply no more is kept than the backend
+//! Promised of both: one deadline over name, connection, handshake, request and reply; of a reply no more is kept than the backend
 //! declares, 64 KiB mostly, and that is not unpacked; a credential goes to the configured URL and nowhere else, is never shown, and is not sent
 //! in plain text unless the user allows it; what can be checked without the network is checked at start.
 //! What the lane gets is a [`Reply`](crate::backend::Reply), or a [`Failure`] whose text says what to change.
@@ -12,6 +13,7 @@
 //! These are the only files that name `reqwest` or `rustls`.
 
 mod auth;
+mod client;
 mod failure;
 mod http;
 mod mask;
@@ -19,6 +21,7 @@ mod names;
 mod resolve;
 mod retry_after;
 mod shared;
+mod stream;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
@@ -31,8 +34,8 @@ use std::fmt;
 use std::path::PathBuf;
 
 pub(crate) use auth::{Credentials, Secret};
+pub(crate) use client::Client;
 pub(crate) use failure::{Failure, FailureKind};
-pub(crate) use http::Client;
 pub(crate) use names::Names;
 pub(crate) use shared::{Holder, refuse_shared};
 

@@ -50,26 +50,35 @@ struct Question {
     answer: oneshot::Sender<io::Result<Vec<SocketAddr>>>,
 }
 
-impl Resolve for Resolver {
-    fn resolve(&self, name: Name) -> Resolving {
-        let way = WAY.try_with(Arc::clone).unwrap_or_default();
-        let host = name.as_str().to_owned();
+impl Resolver {
+    /// The addresses of a host; those that swallowed a connection come last.
+    pub(super) fn addresses(
+        &self,
+        host: String,
+    ) -> impl Future<Output = Result<Vec<SocketAddr>, Unresolved>> + Send + use<> {
         let answer = ask(&self.desk, &host);
         let hung = Arc::clone(&self.hung);
-        let busy = Busy::new(way);
-        Box::pin(async move {
+        async move {
             let found = answer.await.unwrap_or_else(|_| Err(no_answer())).and_then(|mut addresses| {
                 addresses.retain(allowed);
                 if addresses.is_empty() { Err(only_metadata()) } else { Ok(addresses) }
             });
-            match found {
-                Ok(mut addresses) => {
-                    hung.put_last(&mut addresses);
-                    busy.0.answered(&addresses);
-                    Ok(Box::new(addresses.into_iter()) as Addrs)
-                }
-                Err(why) => Err(Unresolved { host, why }.into()),
-            }
+            let mut addresses = found.map_err(|why| Unresolved { host, why })?;
+            hung.put_last(&mut addresses);
+            Ok(addresses)
+        }
+    }
+}
+
+impl Resolve for Resolver {
+    fn resolve(&self, name: Name) -> Resolving {
+        let way = WAY.try_with(Arc::clone).unwrap_or_default();
+        let found = self.addresses(name.as_str().to_owned());
+        let busy = Busy::new(way);
+        Box::pin(async move {
+            let addresses = found.await?;
+            busy.0.answered(&addresses);
+            Ok(Box::new(addresses.into_iter()) as Addrs)
         })
     }
 }
@@ -216,7 +225,7 @@ pub(super) struct Hung(Mutex<VecDeque<IpAddr>>);
 const HUNG: usize = 16;
 
 impl Hung {
-    fn add(&self, address: IpAddr) {
+    pub(super) fn add(&self, address: IpAddr) {
         let mut all = lock(&self.0);
         all.retain(|&other| other != address);
         if all.len() == HUNG {

@@ -9,7 +9,8 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use super::{Client, Credentials, Failure, Options};
+use super::http::Client;
+use super::{Credentials, Failure, Options};
 use crate::backend::{Payload, Reply};
 use crate::config::Compression;
 

@@ -3,5 +3,6 @@
 mod dns;
 mod hostile;
 mod plain;
+mod stream;
 #[cfg(feature = "tls")]
 mod tls;

@@ -11,10 +11,14 @@ const LONGEST: usize = 8 * 1024;
 
 /// A URL that was checked.
 pub(super) struct Target {
+    /// For a connection: as if it were one of HTTP, because hosts are read so only there.
     pub(super) url: Url,
     /// As it may be printed: [`shown`].
     pub(super) shown: String,
+    /// `https` or `tls`.
     pub(super) https: bool,
+    /// The port of `tcp` and `tls`.
+    pub(super) stream: Option<u16>,
     /// This machine: what is sent there crosses no network.
     pub(super) loopback: bool,
 }
@@ -31,20 +35,28 @@ pub(super) fn check(raw: &str) -> Result<Target, Error> {
         return refuse("free of control characters");
     }
     let Some((scheme, rest)) = raw.split_once("://") else {
-        return refuse("of the form http://host:port/path or https://host:port/path");
+        return refuse("of the form http://host:port/path, https://host:port/path, tcp://host:port or tls://host:port");
     };
-    if !scheme.eq_ignore_ascii_case("http") && !scheme.eq_ignore_ascii_case("https") {
-        return refuse("an http or https URL");
-    }
+    let Some((_, http)) = SCHEMES.iter().find(|(known, _)| scheme.eq_ignore_ascii_case(known)) else {
+        return refuse("an http or https URL, or one of tcp or tls where the backend speaks on a connection");
+    };
     if rest.is_empty() || rest.starts_with(['/', '\\', '?', '#', ':']) {
         return refuse("a URL with a host");
     }
     if rest.starts_with('[') && rest.split(']').next().is_some_and(|host| host.contains('%')) {
         return refuse("without an IPv6 zone (the part after %): use a name or an address that needs none");
     }
-    let url = match Url::parse(raw) {
-        Ok(url) => url,
-        Err(why) => return Err(Error::setting("url", masked(raw), format!("a valid URL ({why})"))),
+    let parse =
+        |text: &str| Url::parse(text).map_err(|why| Error::setting("url", masked(raw), format!("a valid URL ({why})")));
+    let url = parse(&format!("{http}://{rest}"))?;
+    let stream = if is_stream(raw) {
+        match parse(raw)?.port() {
+            // Port 80 is none to the other one.
+            Some(port) => Some(port),
+            None => return refuse("a URL with a port, such as tcp://host:24224"),
+        }
+    } else {
+        None
     };
     if !url.username().is_empty() || url.password().is_some() {
         return refuse(
@@ -69,8 +81,23 @@ pub(super) fn check(raw: &str) -> Result<Target, Error> {
     let loopback = v4.is_some_and(|v4| v4.is_loopback())
         || v6.is_some_and(|v6| v6.is_loopback())
         || name.eq_ignore_ascii_case("localhost");
-    let (shown, https) = (shown(&url), url.scheme() == "https");
-    Ok(Target { url, shown, https, loopback })
+    let https = url.scheme() == "https";
+    let shown = match stream {
+        None => shown(&url),
+        Some(port) => {
+            format!("{}://{}:{port}", if https { "tls" } else { "tcp" }, url.host_str().unwrap_or_default())
+        }
+    };
+    Ok(Target { url, shown, https, stream, loopback })
+}
+
+/// The schemes, and that of HTTP beside each that hides as much.
+const SCHEMES: [(&str, &str); 4] = [("http", "http"), ("https", "https"), ("tcp", "http"), ("tls", "https")];
+
+/// Whether it is spoken to on a connection that is no HTTP.
+pub(super) fn is_stream(raw: &str) -> bool {
+    let scheme = raw.split_once("://").map_or("", |(scheme, _)| scheme);
+    scheme.eq_ignore_ascii_case("tcp") || scheme.eq_ignore_ascii_case("tls")
 }
 
 /// 169.254.0.0/16, where cloud machines serve their credentials.

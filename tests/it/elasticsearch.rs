@@ -25,7 +25,8 @@ fn carry_out(request: &Request, stored: &Stored, mut busy: impl FnMut() -> bool)
         let document: Value = serde_json::from_str(document).unwrap();
         let id = action["create"]["_id"].as_str().unwrap().to_owned();
         let error = |status: u16, kind: &str, reason: &str| json!({"create": {"status": status, "error": {"type": kind, "reason": reason}}});
-        let item = if stored.contains_key(&id) {
+        let is_known = stored.contains_key(&id);
+        let item = if is_known {
             error(
                 409,
                 "version_conflict_engine_exception",

@@ -11,6 +11,8 @@ mod delivery;
 mod elasticsearch;
 mod feedback;
 mod flush;
+#[cfg(feature = "forward")]
+mod forward;
 mod hostile;
 mod lanes;
 mod ledger;

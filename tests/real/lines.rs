@@ -4,12 +4,16 @@ use std::path::Path;
 
 use serde_json::Value;
 
-/// All lines that are there in full: the last one may still be on its way. What is no JSON is a text.
+/// All lines that are there in full: the last one may still be on its way. What is no JSON is a text, and what is no text
+/// U+FFFD: the Collector writes bytes as they came.
 pub(crate) fn read(file: &Path) -> Vec<Value> {
     let bytes = std::fs::read(file).unwrap_or_else(|cause| panic!("{}: {cause}", file.display()));
     let whole = bytes.iter().rposition(|&byte| byte == b'\n').map_or(0, |end| end + 1);
     let lines = bytes[..whole].split(|&byte| byte == b'\n').filter(|line| !line.is_empty());
-    let value = |line| serde_json::from_slice(line).unwrap_or_else(|_| String::from_utf8_lossy(line).into());
+    let value = |line| {
+        let line = String::from_utf8_lossy(line);
+        serde_json::from_str(&line).unwrap_or_else(|_| line.into_owned().into())
+    };
     lines.map(value).collect()
 }
 

@@ -23,6 +23,8 @@ mod opensearch;
 mod otelcol;
 mod rsyslog;
 mod server;
+#[cfg(feature = "syslog")]
+mod syslog;
 mod there_and_back;
 mod time;
 mod victorialogs;

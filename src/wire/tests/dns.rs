@@ -8,8 +8,9 @@ use std::time::{Duration, Instant};
 
 use socket2::{Domain, Socket, Type};
 
+use super::super::FailureKind;
+use super::super::http::Client;
 use super::super::testing::{LONG, Seen, Server, alone, named, options, payload, runtime, send};
-use super::super::{Client, FailureKind};
 use crate::backend::Ndjson;
 use crate::{Builder, Reason, Record, Severity};
 
@@ -206,17 +207,17 @@ fn n7_a_name_of_metadata_addresses_is_refused() {
 }
 
 /// An address that drops each SYN: its queue of connections is full, and nobody accepts.
-struct Hole {
+pub(super) struct Hole {
     listener: TcpListener,
     _queued: Vec<TcpStream>,
 }
 
 impl Hole {
-    fn at(ip: impl Into<IpAddr>, port: u16) -> Self {
+    pub(super) fn at(ip: impl Into<IpAddr>, port: u16) -> Self {
         Self::try_at(SocketAddr::new(ip.into(), port)).unwrap()
     }
 
-    fn try_at(address: SocketAddr) -> io::Result<Self> {
+    pub(super) fn try_at(address: SocketAddr) -> io::Result<Self> {
         let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
         socket.bind(&address.into())?;
         socket.listen(0)?;
@@ -226,7 +227,7 @@ impl Hole {
         Ok(Self { _queued: std::iter::from_fn(|| knock().ok()).collect(), listener })
     }
 
-    fn port(&self) -> u16 {
+    pub(super) fn port(&self) -> u16 {
         self.listener.local_addr().unwrap().port()
     }
 }

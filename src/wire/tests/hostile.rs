@@ -5,8 +5,9 @@ use std::net::TcpListener;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
+use super::super::http::Client;
 use super::super::testing::{LONG, Seen, Server, answering, options, payload, runtime, send, to_the_end};
-use super::super::{Client, Credentials, FailureKind, Options, Secret};
+use super::super::{Credentials, FailureKind, Options, Secret};
 use crate::backend::Payload;
 
 const SHORT: Duration = Duration::from_millis(300);

@@ -5,8 +5,9 @@ use std::net::TcpListener;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
+use super::super::http::Client;
 use super::super::testing::{Dir, LONG, Script, Seen, Server, alone, answering, options, payload, runtime, send};
-use super::super::{Client, Credentials, FailureKind, Options, Secret};
+use super::super::{Credentials, FailureKind, Options, Secret};
 use crate::backend::Payload;
 use crate::config::Compression;
 
@@ -213,7 +214,7 @@ fn a_changed_file_is_noticed_at_a_look_a_second() {
     // Another length, so that the test does not hang on how fine the file system's clock is.
     dir.file("token", "the second");
     let at = |auth: &mut super::super::auth::Auth, ms| {
-        let headers = auth.headers(start + Duration::from_millis(ms));
+        let headers = auth.ready(start + Duration::from_millis(ms));
         headers["authorization"].to_str().unwrap().to_owned()
     };
     assert_eq!(at(&mut auth, 999), "Bearer first");

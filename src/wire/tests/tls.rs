@@ -10,22 +10,23 @@ use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig, ServerConnection, StreamOwned};
 use rustls_pki_types::PrivateKeyDer;
 
+use super::super::http::Client;
 use super::super::testing::{Dir, LONG, Seen, Server, alone, answering, options, payload, runtime, send, to_the_end};
-use super::super::{Client, Credentials, Failure, FailureKind, Options, Secret};
+use super::super::{Credentials, Failure, FailureKind, Options, Secret};
 use crate::backend::Reply;
 
 const OK: &[u8] = b"HTTP/1.1 204 No Content\r\n\r\n";
 
-type Issuer = CertifiedIssuer<'static, KeyPair>;
+pub(super) type Issuer = CertifiedIssuer<'static, KeyPair>;
 
-fn issuer() -> Issuer {
+pub(super) fn issuer() -> Issuer {
     let mut params = CertificateParams::new([]).unwrap();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap()
 }
 
 /// A certificate for this host, and its key.
-fn issued(by: &Issuer, host: &str, expired: bool) -> (rcgen::Certificate, KeyPair) {
+pub(super) fn issued(by: &Issuer, host: &str, expired: bool) -> (rcgen::Certificate, KeyPair) {
     let key = KeyPair::generate().unwrap();
     let mut params = CertificateParams::new([host.to_owned()]).unwrap();
     if expired {
@@ -34,7 +35,11 @@ fn issued(by: &Issuer, host: &str, expired: bool) -> (rcgen::Certificate, KeyPai
     (params.signed_by(&key, by).unwrap(), key)
 }
 
-fn config((certificate, key): &(rcgen::Certificate, KeyPair), clients: Option<&Issuer>, tls13: bool) -> ServerConfig {
+pub(super) fn config(
+    (certificate, key): &(rcgen::Certificate, KeyPair),
+    clients: Option<&Issuer>,
+    tls13: bool,
+) -> ServerConfig {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let versions: &[_] = if tls13 { &[&rustls::version::TLS13] } else { &[&rustls::version::TLS12] };
     let builder = ServerConfig::builder_with_provider(Arc::clone(&provider)).with_protocol_versions(versions).unwrap();
@@ -79,7 +84,7 @@ fn at(server: &Server<Option<Seen>>, host: &str) -> Options {
     Options { credentials, ..options(format!("https://{host}:{}/in", server.address.port())) }
 }
 
-fn trusting(dir: &Dir, by: &Issuer) -> Option<PathBuf> {
+pub(super) fn trusting(dir: &Dir, by: &Issuer) -> Option<PathBuf> {
     Some(dir.file("ca.pem", by.pem()))
 }
 

@@ -1,5 +1,8 @@
 //! Fluent's own server: reads the file to which it appends what it got, at all its ports alike.
 
+#[cfg(feature = "forward")]
+mod forward;
+
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;

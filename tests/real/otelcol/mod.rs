@@ -1,6 +1,11 @@
 //! The OpenTelemetry Collector: reads the files to which it appends what it got, a file for each way in.
 
+#[cfg(feature = "forward")]
+mod forward;
+#[cfg(feature = "otlp")]
 mod otlp;
+#[cfg(feature = "syslog")]
+mod syslog;
 
 use std::path::{Path, PathBuf};
 

@@ -8,9 +8,12 @@ mod bulk;
 mod datadog;
 mod loki;
 mod ndjson;
+#[cfg(feature = "otlp")]
 mod otlp;
 mod restart;
 mod splunk;
+#[cfg(feature = "syslog")]
+mod syslog;
 
 use serde_json::Value;
 

@@ -9,6 +9,7 @@ use super::bulk::ByBulk;
 use super::datadog::ByDatadog;
 use super::loki::ByLoki;
 use super::ndjson::ByNdjson;
+#[cfg(feature = "otlp")]
 use super::otlp::ByOtlp;
 use super::splunk::BySplunk;
 use crate::flood::flood;
@@ -37,6 +38,7 @@ fn a_restart_in_mid_flood_loses_nothing_by_ndjson() {
     a_restart_loses_nothing(ByNdjson);
 }
 
+#[cfg(feature = "otlp")]
 #[test]
 #[ignore = "needs VictoriaLogs: tests/servers/victorialogs.sh"]
 fn a_restart_in_mid_flood_loses_nothing_by_otlp() {

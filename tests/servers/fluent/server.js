@@ -25,6 +25,9 @@ const variants = [
   { security: key, tlsOptions: { cert: readFileSync(certificate), key: readFileSync(privateKey) } },
 ];
 
+// Between two turns, so that what was acknowledged is in the file.
+process.on("SIGTERM", () => process.exit(0));
+
 const started = variants.map((options, index) => {
   const listenOptions = { host: "127.0.0.1", port: Number(first) + index };
   const server = new FluentServer({ ...options, listenOptions });

@@ -1,0 +1,81 @@
+//! What a lane sends with: by HTTP, or on a connection, as the URL of its backend says.
+
+use std::fmt;
+use std::time::Duration;
+
+use futures_util::future::Either;
+
+use super::{Failure, Names, Options, http, stream, url};
+use crate::backend::{Login, Payload, Reply, Speech};
+use crate::error::Error;
+
+/// Speaks to one store.
+pub(crate) enum Client {
+    Http(http::Client),
+    Stream(stream::Client),
+}
+
+impl Client {
+    /// Checks everything that can be checked without the network, and reads the files.
+    pub(crate) fn new(options: Options) -> Result<Self, Error> {
+        if url::is_stream(&options.url) {
+            stream::Client::new(options).map(Self::Stream)
+        } else {
+            http::Client::new(options).map(Self::Http)
+        }
+    }
+
+    /// One attempt, over after `timeout` whatever happens: name, connection, handshake, request and reply share it.
+    ///
+    /// `speech` makes the dialogue of a new connection, if one is needed. Nothing runs before the future is polled, on a
+    /// Tokio runtime. Dropping the future closes the connection.
+    pub(crate) fn send(
+        &self,
+        payload: Payload,
+        timeout: Duration,
+        speech: &dyn Fn(&Login<'_>) -> Box<dyn Speech>,
+    ) -> impl Future<Output = Result<Reply, Failure>> + use<> {
+        match self {
+            Self::Http(client) => Either::Left(client.send(payload, timeout)),
+            Self::Stream(client) => Either::Right(client.send(payload, timeout, speech)),
+        }
+    }
+
+    /// Reads credential files again, and says whether that gave another credential.
+    pub(crate) fn refresh(&self) -> bool {
+        match self {
+            Self::Http(client) => client.refresh(),
+            Self::Stream(client) => client.refresh(),
+        }
+    }
+
+    /// Why a credential file could not be read the last time; the credential before it is still in use.
+    pub(crate) fn complaint(&self) -> Option<String> {
+        match self {
+            Self::Http(client) => client.complaint(),
+            Self::Stream(client) => client.complaint(),
+        }
+    }
+
+    /// Where payloads go, as it may be printed.
+    pub(crate) fn url(&self) -> &str {
+        match self {
+            Self::Http(client) => client.url(),
+            Self::Stream(client) => client.url(),
+        }
+    }
+
+    /// What the user calls the settings.
+    pub(crate) fn names(&self) -> &Names {
+        match self {
+            Self::Http(client) => client.names(),
+            Self::Stream(client) => client.names(),
+        }
+    }
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client").field("url", &self.url()).finish_non_exhaustive()
+    }
+}
