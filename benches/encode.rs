@@ -30,7 +30,9 @@ use std::time::{Duration, Instant};
 use logchute::backend::Elasticsearch;
 #[cfg(feature = "otlp")]
 use logchute::backend::Otlp;
-use logchute::backend::{Backend, Batch, Encoding, Facts, Loki, Ndjson, Payload, RecordRef, Reply, Verdict};
+use logchute::backend::{
+    Backend, Batch, Datadog, Encoding, Facts, Loki, Ndjson, Payload, Preset, RecordRef, Reply, Splunk, Verdict,
+};
 use logchute::{Builder, Overflow};
 use support::figures::{median, quantile};
 use support::{OtherProcess, event};
@@ -130,6 +132,9 @@ fn main() {
     #[cfg(feature = "syslog")]
     measure_at(store.url() + "/", "syslog", logchute::backend::Syslog::new("tcp://localhost"), events);
     measure("loki json", Loki::new(store.url()).encoding(Encoding::Json), events);
+    measure("splunk", Splunk::new(store.url()), events);
+    measure("datadog", Datadog::new(store.url()), events);
+    measure("newrelic", Ndjson::preset(Preset::NewRelic, store.url()), events);
     #[cfg(feature = "otlp")]
     {
         measure("otlp protobuf", Otlp::new(store.url()), events);

@@ -142,6 +142,12 @@ impl Resource {
         self.attributes().find(|(name, _)| *name == key).map(|(_, value)| value)
     }
 
+    /// The machine that a store is to show records as coming from, as far as it is known.
+    #[cfg(any(feature = "splunk", feature = "datadog"))]
+    pub(crate) fn host(&self) -> Option<&str> {
+        ["host", "node", "pod"].into_iter().find_map(|key| self.get(key))
+    }
+
     /// Sets an attribute, in place of an earlier one of that key.
     pub(crate) fn set(&mut self, key: impl Into<String>, value: impl Into<String>) {
         let (key, value) = (key.into(), value.into());

@@ -74,7 +74,10 @@ pub fn check_reply(backend: &dyn Backend, reply: &Reply) -> Verdict {
                 wrong("no record is named");
             }
         }
-        Verdict::AckWithLoss { reason, .. } | Verdict::Reject(reason) | Verdict::Hold(reason) => add(reason),
+        Verdict::AckWithLoss { reason, .. }
+        | Verdict::StoppedAt { reason, .. }
+        | Verdict::Reject(reason)
+        | Verdict::Hold(reason) => add(reason),
         Verdict::Retry { after: Some(after) } if *after > reply.retry_after.unwrap_or(WAIT_MAX).max(WAIT_MAX) => {
             wrong("too long a wait");
         }

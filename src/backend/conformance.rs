@@ -150,7 +150,11 @@ fn check_verdicts(backend: &dyn Backend) {
                 // Nothing that was said names a record.
                 (
                     _,
-                    Verdict::Items { .. } | Verdict::ResumeAfter(_) | Verdict::AckWithLoss { .. } | Verdict::Ask(_),
+                    Verdict::Items { .. }
+                    | Verdict::ResumeAfter(_)
+                    | Verdict::StoppedAt { .. }
+                    | Verdict::AckWithLoss { .. }
+                    | Verdict::Ask(_),
                 ) => false,
                 _ => true,
             };

@@ -13,16 +13,21 @@ pub(super) const INCARNATION: u128 = 0x0123_4567_89ab_cdef_0123_4567_89ab_cdef;
 
 /// A record that has a callsite of its own and no thread name that depends on the test.
 pub(super) fn frame(severity: Severity, message: &str, write: impl FnOnce(&mut Writer<'_>) + Send) -> Frame {
-    std::thread::scope(|scope| {
-        let make = || {
-            let callsite = Callsite::Inline { target: "shop", module: None, file: Some("src/main.rs"), line: Some(12) };
-            Frame::of(callsite, severity, TIME, |writer| {
-                writer.fields.message(format_args!("{message}"));
-                write(writer);
-            })
-        };
-        std::thread::Builder::new().name("worker-1".to_owned()).spawn_scoped(scope, make).unwrap().join().unwrap()
+    on_the_worker(|| frame_here(severity, message, write))
+}
+
+fn frame_here(severity: Severity, message: &str, write: impl FnOnce(&mut Writer<'_>)) -> Frame {
+    let callsite = Callsite::Inline { target: "shop", module: None, file: Some("src/main.rs"), line: Some(12) };
+    Frame::of(callsite, severity, TIME, |writer| {
+        writer.fields.message(format_args!("{message}"));
+        write(writer);
     })
+}
+
+/// Does it in a thread whose name does not depend on the test.
+fn on_the_worker<R: Send>(make: impl FnOnce() -> R + Send) -> R {
+    let worker = std::thread::Builder::new().name("worker-1".to_owned());
+    std::thread::scope(|scope| worker.spawn_scoped(scope, make).unwrap().join().unwrap())
 }
 
 pub(super) fn resource() -> Resource {
@@ -252,9 +257,44 @@ pub(super) fn random(seed: u64, records: usize) -> Vec<(Frame, usize)> {
         let message = text(20);
         let names: std::collections::BTreeSet<_> = fields.iter().map(|(name, _)| name.clone()).collect();
         let write = |w: &mut Writer| fields.iter().for_each(|(name, value)| put(w, name, Value::Str(value)));
-        (frame(Severity::Info, &message, write), names.len())
+        (frame_here(Severity::Info, &message, write), names.len())
     };
-    (0..records).map(|_| record()).collect()
+    on_the_worker(|| (0..records).map(|_| record()).collect())
+}
+
+/// Calls `each` with so many replies that a store might send on a bad day: real ones cut short, with bits turned,
+/// repeated, with large numbers in them, nested deep.
+pub(super) fn mutated(seed: u64, count: usize, real: &[&str], mut each: impl FnMut(&[u8])) {
+    const ODD: [&str; 8] =
+        ["18446744073709551616", "-1", "1e999", "null", "\"", "[[[[[[[[[[[[[[[[", "{\"a\":", "\u{fffd}"];
+    let mut random = fastrand::Rng::with_seed(seed);
+    each(&b"[".repeat(60_000));
+    for _ in 0..count {
+        let mut body = random.choice(real).map_or(Vec::new(), |text| text.as_bytes().to_vec());
+        for _ in 0..random.usize(0..4) {
+            let at = random.usize(0..=body.len());
+            match random.u8(0..6) {
+                0 => body.truncate(at),
+                1 => {
+                    if let Some(byte) = body.get_mut(at) {
+                        *byte ^= 1 << random.u8(0..8);
+                    }
+                }
+                2 => {
+                    let odd = random.choice(ODD).unwrap_or_default();
+                    body.splice(at..at, odd.bytes());
+                }
+                3 => {
+                    let digits = random.u64(..).to_string();
+                    let end = (at + random.usize(0..4)).min(body.len());
+                    body.splice(at..end, digits.bytes());
+                }
+                4 => body.extend_from_within(at..),
+                _ => drop(body.drain(..at.min(3))),
+            }
+        }
+        each(&body);
+    }
 }
 
 pub(super) fn put(writer: &mut Writer, key: &str, value: Value<'_>) {

@@ -21,6 +21,7 @@ mod flat;
 #[cfg(test)]
 mod generated;
 pub mod json;
+mod line;
 #[cfg(test)]
 mod members;
 #[cfg(feature = "forward")]
@@ -44,6 +45,8 @@ pub use crate::frame::{Field, Fields, RecordId, RecordRef, Severity, Spans, Valu
 pub use crate::resource::Resource;
 
 scheme::backends! {
+    #[cfg(feature = "datadog")]
+    datadog: Datadog;
     #[cfg(feature = "elasticsearch")]
     elasticsearch: Elasticsearch;
     #[cfg(feature = "forward")]
@@ -51,9 +54,11 @@ scheme::backends! {
     #[cfg(feature = "google_cloud")]
     google_cloud: GoogleCloud;
     loki: Loki, Encoding;
-    ndjson: Ndjson;
+    ndjson: Ndjson, Preset [AXIOM, BETTER_STACK, NEW_RELIC, OPENOBSERVE, VICTORIALOGS];
     #[cfg(feature = "otlp")]
     otlp: Otlp;
+    #[cfg(feature = "splunk")]
+    splunk: Splunk;
     #[cfg(feature = "syslog")]
     syslog: Facility, Framing, Syslog;
 }

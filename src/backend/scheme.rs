@@ -6,14 +6,15 @@
 use super::Backend;
 use crate::error::Error;
 
-/// The modules of all backends, what they make public, and the list of their schemes: one line each.
+/// The modules of all backends, what they make public, and the list of their schemes: one line each. A backend has one
+/// `SCHEME`, and may have more of them, in brackets.
 macro_rules! backends {
-    ($($(#[$gate:meta])* $module:ident: $($public:ident),+;)+) => {
+    ($($(#[$gate:meta])* $module:ident: $($public:ident),+ $([$($more:ident),+])?;)+) => {
         $($(#[$gate])* mod $module;)+
         $($(#[$gate])* pub use self::$module::{$($public),+};)+
 
         /// All backends that are compiled in.
-        pub(crate) const SCHEMES: &[&Scheme] = &[$($(#[$gate])* &self::$module::SCHEME),+];
+        pub(crate) const SCHEMES: &[&Scheme] = &[$($(#[$gate])* &self::$module::SCHEME, $($(&self::$module::$more,)+)?)+];
     };
 }
 pub(super) use backends;

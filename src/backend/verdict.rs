@@ -65,11 +65,23 @@ pub enum Verdict {
     },
     /// Not settled yet: the store answers later, to this request, whose reply is judged like the first one.
     ///
-    /// It is asked after a quarter of a second, then at growing intervals of at most ten; after five minutes without
-    /// another verdict the batch is sent again. Such batches do not count as requests in flight.
+    /// It is asked after a quarter of a second, then at growing intervals of at most ten. [`Ack`](Self::Ack),
+    /// [`AckWithLoss`](Self::AckWithLoss) and [`Items`](Self::Items) settle the batch; after any other verdict, and
+    /// where the question got no answer, it is asked again; after five minutes the batch is sent again. Such batches do
+    /// not count as requests in flight.
     Ask(Payload),
     /// The records before this one are stored; it and the rest are to be sent again.
     ResumeAfter(usize),
+    /// The store went through the records one by one and stopped: those before `at` are stored, the one there is
+    /// refused for good, and those behind it were not looked at and are sent again.
+    ///
+    /// A place beyond the batch proves nothing, and counts as [`Reject`](Self::Reject).
+    StoppedAt {
+        /// The place in the batch of the record at fault, from 0.
+        at: usize,
+        /// Why it is refused.
+        reason: String,
+    },
     /// Too large: in halves. A single record for which this is the answer is rejected.
     Split,
     /// Something in it is refused: halved until the record at fault is found, which is then rejected.

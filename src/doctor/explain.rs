@@ -105,7 +105,7 @@ fn answered(seen: &Seen, reply: &Reply, verdict: &Verdict) -> (Option<Step>, Str
             ),
             _ => format!("the store cannot take the record just now ({said}); it is kept and sent again"),
         }),
-        Verdict::Reject(_) | Verdict::ResumeAfter(0) => wrong(format!(
+        Verdict::Reject(_) | Verdict::StoppedAt { .. } | Verdict::ResumeAfter(0) => wrong(format!(
             "the store does not understand what it was sent ({said}): does LOGCHUTE_URL name the right backend, and the \
              path of its intake?"
         )),

@@ -35,6 +35,14 @@ impl Part {
         }
     }
 
+    /// What comes behind that place of the part.
+    fn behind(self, at: usize) -> Self {
+        match self {
+            Self::Range(from, to) => Self::Range(to.min(from + at + 1), to),
+            Self::List(mut list) => Self::List(list.split_off(list.len().min(at + 1))),
+        }
+    }
+
     /// The smaller half first: when it is refused two requests follow, when it is not only one.
     fn halves(self) -> (Self, Self) {
         match self {
@@ -174,6 +182,19 @@ impl Job {
             && let Some(other) = self.steps.last_mut()
         {
             other.known_bad = true;
+        }
+        self.halve_known();
+    }
+
+    /// Of the next request the store took the records before `at` and refused that one; those behind it are still owed.
+    pub(super) fn stopped_at(&mut self, at: usize) {
+        let Some(step) = self.steps.pop() else { return };
+        self.refusals += 1;
+        self.taken |= at > 0;
+        let rest = step.part.behind(at);
+        // The fault of a refused part is found, so nothing follows for its other half.
+        if rest.len() > 0 {
+            self.steps.push(Step::new(rest, step.mode));
         }
         self.halve_known();
     }

@@ -12,6 +12,7 @@
 mod aimd;
 #[cfg(test)]
 mod apart;
+mod ask;
 mod backlog;
 #[cfg(test)]
 mod drain;
@@ -41,6 +42,7 @@ use crate::resource::Resource;
 use crate::visit::{self, Seen, Visit};
 use crate::voice::Voice;
 use crate::wire::{Client, Failure};
+use ask::Asking;
 use backlog::Backlog;
 use job::Job;
 use pace::Pace;
@@ -67,13 +69,6 @@ pub(crate) struct LaneParts {
     pub(crate) voice: Arc<Voice>,
 }
 
-/// The first wait before a store is asked what became of a batch, and the longest one.
-const ASK_AFTER: Duration = Duration::from_millis(250);
-const ASK_EVERY: Duration = Duration::from_secs(10);
-
-/// How long a store is asked before its batch is sent again.
-const ASK_FOR: Duration = Duration::from_secs(300);
-
 /// A request that was begun.
 struct Flight {
     job: Job,
@@ -83,14 +78,6 @@ struct Flight {
     begun: Instant,
     /// Its records had just come.
     is_live: bool,
-}
-
-/// The store has the batch, but does not say yet that it keeps it.
-#[derive(Clone)]
-struct Asking {
-    question: Payload,
-    since: Instant,
-    wait: Duration,
 }
 
 /// How a request ended, for [`Lane::conclude`].
@@ -121,8 +108,6 @@ pub(crate) struct Lane {
     /// What flights hold in frames, and what they have under way in payloads.
     flights_held: usize,
     flights_payload: usize,
-    /// Batches of which the store is to be asked what became.
-    questions: Vec<u64>,
     /// What the doctor is to be told once the books say it as well.
     visits: Vec<(Arc<Visit>, Seen)>,
     /// The job over which the doctor waits, while it has to be encoded again.
@@ -161,7 +146,6 @@ impl Lane {
             flights: Vec::new(),
             flights_held: 0,
             flights_payload: 0,
-            questions: Vec::new(),
             visits: Vec::new(),
             postponed: None,
             pace: Pace::new(in_flight, parts.schedule.take()),
@@ -223,9 +207,7 @@ impl Lane {
                 self.append(sealed, now);
             }
         }
-        while let Some(number) = self.questions.pop() {
-            self.question(number).into_iter().for_each(&mut start);
-        }
+        self.ask(now, &mut start);
         while let Some(sending) = self.begin(now) {
             start(sending);
         }
@@ -351,22 +333,6 @@ impl Lane {
         Some(flight)
     }
 
-    /// The store will be asked, after a while, what became of a batch that it has.
-    fn ask(&mut self, job: Job, asking: Asking, now: Instant) {
-        self.questions.push(job.number);
-        self.depart(Flight { job, payload_bytes: 0, asking: Some(asking), visit: None, begun: now, is_live: false });
-    }
-
-    fn question(&self, number: u64) -> Option<Sending> {
-        let flight = self.flights.iter().find(|flight| flight.job.number == number)?;
-        let Asking { question, wait, .. } = flight.asking.clone()?;
-        let (lane, sending) = (self.parts.index, self.submit(question));
-        Some(Box::pin(async move {
-            tokio::time::sleep(wait).await;
-            Outcome { lane, number, result: sending.await }
-        }))
-    }
-
     /// The doctor came: this record is sent at once, in a request of its own, whatever else waits.
     pub(crate) fn examine(
         &mut self,
@@ -422,7 +388,9 @@ impl Lane {
             self.pace.took(payload_bytes, begun, now);
         }
         match done {
-            Ok(Some(asking)) => self.ask(job, asking, now),
+            Ok(asking @ Some(_)) => {
+                self.depart(Flight { job, payload_bytes: 0, asking, visit: None, begun: now, is_live: false });
+            }
             Ok(None) => self.put_back(job),
             Err(message) => {
                 self.put_back(job);
@@ -461,17 +429,27 @@ impl Lane {
         }
     }
 
-    /// The worker died: what was in flight is to be sent again.
+    /// The worker died: what was in flight is to be sent again, and what the store has, to be asked for again.
     pub(crate) fn recover(&mut self) {
-        while let Some(flight) = self.flights.pop() {
-            self.put_back(flight.job);
-        }
+        let now = Instant::now();
         (self.flights_held, self.flights_payload) = (0, 0);
-        self.questions.clear();
+        for mut flight in std::mem::take(&mut self.flights) {
+            match &mut flight.asking {
+                Some(asking) => {
+                    asking.lost(now);
+                    self.depart(flight);
+                }
+                None => self.put_back(flight.job),
+            }
+        }
     }
 
     /// When the lane must be ticked next, if that is a matter of time.
     pub(crate) fn due(&mut self, now: Instant) -> Option<Instant> {
+        self.send_due(now).into_iter().chain(self.ask_due()).min()
+    }
+
+    fn send_due(&mut self, now: Instant) -> Option<Instant> {
         if let Some(until) = self.pace.due() {
             let has_some = !self.backlog.is_empty() || self.batcher.open().is_some();
             return has_some.then_some(until);
@@ -537,6 +515,7 @@ impl Lane {
     /// Somebody waits in a flush until `deadline`.
     pub(crate) fn hurry(&mut self, deadline: Instant, now: Instant) {
         self.pace.hurry(deadline, now);
+        self.flights.iter_mut().filter_map(|flight| flight.asking.as_mut()).for_each(|asking| asking.hurry(now));
     }
 
     /// Writes how it is into the books.
@@ -552,3 +531,6 @@ impl Lane {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

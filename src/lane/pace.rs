@@ -172,6 +172,11 @@ impl Pace {
         *until = (*until).min(soonest);
     }
 
+    /// Whether somebody waits in a flush.
+    pub(super) fn is_hurried(&self, now: Instant) -> bool {
+        self.hurry.is_some_and(|deadline| now < deadline)
+    }
+
     /// When the next request may begin, if that is a matter of time.
     pub(super) fn due(&self) -> Option<Instant> {
         match self.state {

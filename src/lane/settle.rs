@@ -6,10 +6,11 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::ask::Asking;
 use super::job::Job;
 use super::pace::Next;
-use super::{Asking, End, Lane};
-use crate::backend::{Mode, Payload, Reply, Verdict};
+use super::{End, Lane};
+use crate::backend::{Mode, Reply, Verdict};
 use crate::contain::contained;
 use crate::ledger::Reason;
 use crate::visit::{Outcome, Visit};
@@ -22,14 +23,6 @@ const RESET_SPLITS: usize = 1024 * 1024;
 
 /// What is to be sent again, what is rejected, and what goes again in fallback mode.
 type Items = (Vec<usize>, Vec<(usize, String)>, Vec<(usize, String)>);
-
-impl Asking {
-    /// Once more, later.
-    fn again(self, question: Option<&Payload>) -> Self {
-        let question = question.cloned().unwrap_or(self.question);
-        Self { question, wait: (self.wait * 2).min(super::ASK_EVERY), ..self }
-    }
-}
 
 impl Lane {
     /// Settles the job's next request by how it ended, or says what the store is asked next about it.
@@ -57,19 +50,14 @@ impl Lane {
             });
             self.visits.push((visit, seen));
         }
-        let asking = match (asking, &judged) {
-            // What fails is the question; the batch itself is at the store.
-            (Some(asking), Err(_) | Ok((Ok(Verdict::Retry { .. }), _))) => Some(asking.again(None)),
-            (Some(asking), Ok((Ok(Verdict::Ask(next)), _))) => Some(asking.again(Some(next))),
-            (None, Ok((Ok(Verdict::Ask(question)), _))) => {
-                Some(Asking { question: question.clone(), since: now, wait: super::ASK_AFTER })
-            }
-            _ => None,
-        };
-        if let Some(asking) = asking.filter(|asking| now < asking.since + super::ASK_FOR) {
-            return Some(asking);
+        if let Some(asking) = asking {
+            return self.answered(job, asking, judged, now);
         }
         match judged {
+            Ok((Ok(Verdict::Ask(question)), _)) => {
+                self.well(now);
+                return Some(Asking::new(question, now));
+            }
             Ok((Ok(verdict), reply)) => self.settle(job, verdict, &reply, now),
             Ok((Err(message), _)) => {
                 let is_hopeless = job.is_hopeless();
@@ -87,7 +75,7 @@ impl Lane {
     }
 
     /// The schedule, which may panic, is told last: by then all that is known stands in the books.
-    fn settle(&mut self, job: &mut Job, verdict: Verdict, reply: &Reply, now: Instant) {
+    pub(super) fn settle(&mut self, job: &mut Job, verdict: Verdict, reply: &Reply, now: Instant) {
         let count = job.next_len();
         match verdict {
             Verdict::Ack => {
@@ -114,12 +102,8 @@ impl Lane {
                 self.again(job, after, self.told(reply), now);
             }
             Verdict::Items { retry, rejected, fallback } => self.items(job, reply, (retry, rejected, fallback), now),
-            Verdict::Ask(_) => {
-                // The lane has asked for as long as it does; what became of the batch is not known.
-                job.failed(self.taken);
-                let why = format!("{} took records, but never said that it keeps them", self.parts.client.url());
-                self.again(job, None, why, now);
-            }
+            // See `conclude`: no such verdict comes here.
+            Verdict::Ask(_) => self.again(job, None, self.told(reply), now),
             Verdict::ResumeAfter(stored) => {
                 let stored = stored.min(count);
                 self.counts.delivered += stored as u64;
@@ -133,16 +117,10 @@ impl Lane {
                     self.well(now);
                 }
             }
+            Verdict::StoppedAt { at, reason } => self.stopped(job, at, reason, now),
             Verdict::Split => self.refuse(job, self.told(reply), false, now),
             Verdict::Reject(reason) => self.refuse(job, reason, true, now),
-            Verdict::Refresh => {
-                if self.parts.client.refresh(reply.credential) {
-                    self.pace.try_now();
-                } else {
-                    let complaint = self.parts.client.complaint().map_or(String::new(), |text| format!(" ({text})"));
-                    self.hold(job, self.told(reply) + &complaint, now);
-                }
-            }
+            Verdict::Refresh => self.refresh(job, self.told(reply), reply.credential, now),
             Verdict::Hold(_) => self.hold(job, self.told(reply), now),
         }
     }
@@ -192,6 +170,22 @@ impl Lane {
         }
     }
 
+    /// The store took the records before that place, refused the one there, and did not look at the others.
+    fn stopped(&mut self, job: &mut Job, at: usize, reason: String, now: Instant) {
+        // A place that was never sent proves nothing of any record. And a store that refuses the first one each time, and
+        // has taken none, is not asked for each of them.
+        if at >= job.next_len() || (at == 0 && job.is_hopeless()) {
+            return self.refuse(job, reason, true, now);
+        }
+        self.counts.delivered += at as u64;
+        if job.next_mode() == Mode::Fallback {
+            self.counts.fallback += at as u64;
+        }
+        self.reject(1, &reason, now);
+        job.stopped_at(at);
+        self.well(now);
+    }
+
     /// The store refuses the request: halves, until one record is left that is rejected.
     fn refuse(&mut self, job: &mut Job, reason: String, for_content: bool, now: Instant) {
         if job.next_len() > 1 && !job.is_hopeless() {
@@ -224,7 +218,7 @@ impl Lane {
         }
     }
 
-    fn told(&self, reply: &Reply) -> String {
+    pub(super) fn told(&self, reply: &Reply) -> String {
         let text = reply.text();
         let excerpt: String = text.trim().chars().take(300).collect();
         let url = self.parts.client.url();
@@ -235,7 +229,7 @@ impl Lane {
         }
     }
 
-    fn well(&mut self, now: Instant) {
+    pub(super) fn well(&mut self, now: Instant) {
         self.taken += 1;
         let was_well = self.pace.is_well();
         self.pace.succeeded();
@@ -253,7 +247,7 @@ impl Lane {
         }
     }
 
-    fn again(&mut self, job: &mut Job, after: Option<Duration>, why: String, now: Instant) {
+    pub(super) fn again(&mut self, job: &mut Job, after: Option<Duration>, why: String, now: Instant) {
         match self.pace.failed(after, now) {
             Next::Again => self.unwell(job, why, "they are kept and sent again", now),
             Next::GiveUp => {
@@ -263,14 +257,25 @@ impl Lane {
         }
     }
 
-    fn hold(&mut self, job: &Job, why: String, now: Instant) {
+    /// The credential is not valid: another one is tried at once, if there is one.
+    /// `credential` is the number of the one that was refused.
+    pub(super) fn refresh(&mut self, job: &Job, why: String, credential: u64, now: Instant) {
+        if self.parts.client.refresh(credential) {
+            self.pace.try_now();
+        } else {
+            let complaint = self.parts.client.complaint().map_or(String::new(), |text| format!(" ({text})"));
+            self.hold(job, why + &complaint, now);
+        }
+    }
+
+    pub(super) fn hold(&mut self, job: &Job, why: String, now: Instant) {
         self.pace.hold(now);
         self.held = true;
         self.unwell(job, why, "they are kept; check LOGCHUTE_URL and the credentials", now);
     }
 
     /// `job` is the one that failed, which is neither in flight nor waiting at this moment.
-    fn unwell(&mut self, job: &Job, why: String, what: &str, now: Instant) {
+    pub(super) fn unwell(&mut self, job: &Job, why: String, what: &str, now: Instant) {
         let (name, names, owed) = (&self.parts.name, self.parts.client.names(), self.owed() + job.owed());
         let limit = self.parts.settings.backlog_bytes;
         let why = names.in_words_of_the_user(&why);

@@ -2,6 +2,7 @@
 //!
 //! Every test compares three counts: what it emitted, what the store received, and what the ledger says.
 
+mod ask;
 mod backlog;
 mod common;
 mod deaths;
@@ -20,5 +21,6 @@ mod otlp;
 mod overflow;
 mod poison;
 mod retry;
+mod splunk;
 #[cfg(feature = "google_cloud")]
 mod tokens;

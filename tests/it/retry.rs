@@ -273,6 +273,10 @@ fn n2_an_answer_about_items_that_were_never_sent_does_not_upset_the_books() {
     assert_eq!(books(&report), (0, 10, 0), "{report}");
     let (_, report) = judged(10, Verdict::ResumeAfter(99));
     assert_eq!(books(&report), (10, 0, 0), "{report}");
+    for at in [10, 99, usize::MAX] {
+        let (_, report) = judged(10, Verdict::StoppedAt { at, reason: "no".into() });
+        assert_eq!(books(&report), (10, 0, 0), "{report}");
+    }
 }
 
 #[test]
@@ -282,6 +286,67 @@ fn n2_resume_after_sends_the_record_named_and_the_rest_again() {
         assert_eq!((store.request_count(), books(&report)), (2, (10, 0, 0)), "{report}");
         assert_eq!(sent(&store, 1), (stored + 1..=10).collect::<Vec<_>>());
     }
+}
+
+#[test]
+fn n2_a_store_that_stopped_at_a_record_has_it_rejected_and_gets_what_follows_again() {
+    for at in [0, 1, 5, 9] {
+        let (store, report) = judged(10, Verdict::StoppedAt { at, reason: "no".into() });
+        let requests = if at == 9 { 1 } else { 2 };
+        assert_eq!((store.request_count(), books(&report)), (requests, (9, 1, 0)), "{report}");
+        if requests == 2 {
+            assert_eq!(sent(&store, 1), (at + 2..=10).collect::<Vec<_>>());
+        }
+    }
+}
+
+/// A store that goes through a request one by one, keeps what stands before the first record that it does not like, and
+/// says where it stopped: what it kept, and how many requests that took.
+fn stops_at(
+    bad: impl Fn(usize) -> bool + Send + Sync + 'static,
+    records: usize,
+) -> (Vec<usize>, usize, logchute::Report) {
+    let kept = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let keep = Arc::clone(&kept);
+    let store = Store::with(move |request| {
+        let numbers = request.records().iter().filter_map(crate::common::number).map(|(_, number)| number);
+        for (at, number) in numbers.enumerate() {
+            if bad(number) {
+                return Answer::status(400).body(at.to_string());
+            }
+            keep.lock().unwrap().push(number);
+        }
+        Answer::ok()
+    });
+    let plain = Plain::to(&store).on_judge(|reply: &Reply| match reply.text().parse() {
+        Ok(at) if reply.status == 400 => Verdict::StoppedAt { at, reason: "no".into() },
+        _ => Verdict::of_status(reply),
+    });
+    let logs = to(plain.quick()).0.start().unwrap();
+    emit(&logs, records);
+    let report = settle(&logs);
+    let kept = kept.lock().unwrap().clone();
+    (kept, store.request_count(), report)
+}
+
+#[test]
+fn n2_a_store_that_stops_at_a_bad_record_has_all_others_once_and_in_order() {
+    for bad in [&[1][..], &[500], &[1_000], &[1, 2, 3], &[1, 500, 501, 1_000], &[999, 1_000]] {
+        let (kept, requests, report) = stops_at(move |number| bad.contains(&number), 1_000);
+        let good: Vec<_> = (1..=1_000).filter(|number| !bad.contains(number)).collect();
+        assert_eq!(kept, good, "none lost, none twice");
+        let rejected = bad.len() as u64;
+        assert_eq!(books(&report), (1_000 - rejected, rejected, 0), "{report}");
+        // Nothing follows where the last record is the one at fault.
+        assert_eq!(requests, bad.len() + usize::from(!bad.contains(&1_000)));
+    }
+}
+
+#[test]
+fn n2_a_store_that_stops_at_the_first_record_each_time_is_not_asked_for_all_of_them() {
+    let (kept, requests, report) = stops_at(|_| true, 1_000);
+    assert_eq!((kept.len(), books(&report)), (0, (0, 1_000, 0)), "{report}");
+    assert!(requests <= 160, "{requests} requests");
 }
 
 #[test]

@@ -1,7 +1,9 @@
 use super::super::corpus::{self, body, body_of, frame, nasty, ordinary, put, resource, with_batch};
 use super::super::generated::random_records;
+use super::super::line::RESERVED;
 use super::super::members::lines;
 use super::*;
+use crate::backend::Value;
 use crate::frame::{Frame, Severity};
 
 fn ndjson() -> Ndjson {

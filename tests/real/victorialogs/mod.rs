@@ -5,11 +5,13 @@
 //! - a record without a message gets one that says so.
 
 mod bulk;
+mod datadog;
 mod loki;
 mod ndjson;
 #[cfg(feature = "otlp")]
 mod otlp;
 mod restart;
+mod splunk;
 #[cfg(feature = "syslog")]
 mod syslog;
 

@@ -1,14 +1,17 @@
 //! An orderly restart while records flow. All ways are at least once here: what was stored before the connection broke,
 //! and not acked any more, is stored again.
 
+use logchute::Compression;
 use logchute::backend::Encoding;
 
 use super::VictoriaLogs;
 use super::bulk::ByBulk;
+use super::datadog::ByDatadog;
 use super::loki::ByLoki;
 use super::ndjson::ByNdjson;
 #[cfg(feature = "otlp")]
 use super::otlp::ByOtlp;
+use super::splunk::BySplunk;
 use crate::flood::flood;
 use crate::server::{Server, Signal};
 use crate::way::Way;
@@ -40,6 +43,18 @@ fn a_restart_in_mid_flood_loses_nothing_by_ndjson() {
 #[ignore = "needs VictoriaLogs: tests/servers/victorialogs.sh"]
 fn a_restart_in_mid_flood_loses_nothing_by_otlp() {
     a_restart_loses_nothing(ByOtlp);
+}
+
+#[test]
+#[ignore = "needs VictoriaLogs: tests/servers/victorialogs.sh"]
+fn a_restart_in_mid_flood_loses_nothing_by_splunk() {
+    a_restart_loses_nothing(|store| BySplunk { store, compression: Compression::None });
+}
+
+#[test]
+#[ignore = "needs VictoriaLogs: tests/servers/victorialogs.sh"]
+fn a_restart_in_mid_flood_loses_nothing_by_datadog() {
+    a_restart_loses_nothing(|store| ByDatadog { store, compression: Compression::Gzip });
 }
 
 #[test]
