@@ -1,2 +1,2 @@
 #![no_main]
-logchute_fuzz::judges!(logchute::backend::Elasticsearch::new("http://store/logs"));
+logchute_fuzz::judges!(logchute::backend::Elasticsearch::new("http://store"));
