@@ -1,0 +1,2 @@
+#![no_main]
+logchute_fuzz::judges!(logchute::backend::Datadog::new("http://store"));
