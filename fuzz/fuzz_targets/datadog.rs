@@ -1,2 +1,2 @@
 #![no_main]
-logchute_fuzz::judges!(logchute::backend::Datadog::site("datadoghq.com"));
+logchute_fuzz::judges!(logchute::backend::Datadog::new("http://store"));

@@ -1,2 +1,2 @@
 #![no_main]
-logchute_fuzz::judges!(logchute::backend::GoogleCloud::new("p"));
+logchute_fuzz::judges!(logchute::backend::GoogleCloud::new("project"));

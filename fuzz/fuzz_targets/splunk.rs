@@ -1,5 +1,5 @@
 #![no_main]
 logchute_fuzz::judges!(
-    logchute::backend::Splunk::new("https://store:8088"),
-    logchute::backend::Splunk::new("https://store:8088").ack(),
+    logchute::backend::Splunk::new("http://store"),
+    logchute::backend::Splunk::new("http://store").ack(),
 );

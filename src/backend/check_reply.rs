@@ -152,7 +152,10 @@ mod tests {
         let body = "refused";
         assert!(passes(400, body, Verdict::of_status) && passes(204, "", Verdict::of_status));
         assert!(!passes(400, body, |_| panic!("it does not parse")));
-        assert!(!passes(400, body, |_| Verdict::ResumeAfter(fastrand::usize(..))));
+        assert!(!passes(400, body, |_| Verdict::ResumeAfter {
+            at: fastrand::usize(..),
+            reason: "it stopped".to_owned()
+        }));
         assert!(!passes(413, body, |_| Verdict::Reject("too large".to_owned())));
         assert!(!passes(503, body, |_| Verdict::Reject("busy".to_owned())));
         assert!(!passes(409, body, |_| Verdict::Ack) && !passes(302, body, |_| Verdict::Ack));
