@@ -152,7 +152,7 @@ mod tests {
         let body = "refused";
         assert!(passes(400, body, Verdict::of_status) && passes(204, "", Verdict::of_status));
         assert!(!passes(400, body, |_| panic!("it does not parse")));
-        assert!(!passes(400, body, |_| Verdict::ResumeAfter {
+        assert!(!passes(400, body, |_| Verdict::StoppedAt {
             at: fastrand::usize(..),
             reason: "it stopped".to_owned()
         }));
