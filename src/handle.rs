@@ -17,7 +17,7 @@ use crate::exit::{self, Core};
 use crate::flush::Control;
 use crate::health::{Acceptance, DestinationHealth, DestinationState, Health, WorkerState};
 use crate::lane::{Lane, LaneParts};
-use crate::ledger::{DestinationLedger, Ledger, Report};
+use crate::ledger::{Ledger, Report};
 use crate::numbers::Numbers;
 use crate::queue::Queue;
 use crate::tee::{Direct, WorkerTee};
@@ -322,7 +322,7 @@ pub(crate) fn start(settings: Settings) -> Result<Guard, Error> {
         let mut books = control.books();
         for lane in &lanes {
             let name = lane.name().to_owned();
-            books.destinations.push(DestinationLedger { name: name.clone(), ..DestinationLedger::default() });
+            books.destinations.push(lane.new_books());
             let mut health =
                 DestinationHealth { name, state: DestinationState::Well, last_failure: None, in_flight: 0 };
             lane.publish_health(&mut health);

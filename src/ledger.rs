@@ -6,6 +6,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use crate::backend::Delivery;
 use crate::frame::Severity;
 
 /// Why a record was dropped.
@@ -149,11 +150,14 @@ impl fmt::Display for Losses {
 }
 
 /// What became of the records at one destination.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct DestinationLedger {
     /// The destination's name.
     pub name: String,
+    /// How sure `delivered` is: with [`Delivery::BestEffort`] it counts what the system took to send, as the store never
+    /// says that it has it.
+    pub delivery: Delivery,
     /// Taken over from an earlier process.
     pub adopted: u64,
     /// Held back by the destination's own filter.
@@ -173,6 +177,21 @@ pub struct DestinationLedger {
 }
 
 impl DestinationLedger {
+    pub(crate) fn new(name: String, delivery: Delivery) -> Self {
+        Self {
+            name,
+            delivery,
+            adopted: 0,
+            filtered: 0,
+            delivered: 0,
+            fallback: 0,
+            rejected: 0,
+            dropped: Losses::default(),
+            owed_memory: 0,
+            owed_disk: 0,
+        }
+    }
+
     fn settled_and_owed(&self) -> u64 {
         self.filtered + self.delivered + self.rejected + self.dropped.total() + self.owed_memory + self.owed_disk
     }
@@ -239,8 +258,9 @@ impl Ledger {
     pub fn to_json(&self) -> String {
         let destinations = self.destinations.iter().map(|to| {
             format!(
-                r#"{{"name":{},"adopted":{},"filtered":{},"delivered":{},"fallback":{},"rejected":{},"dropped":{},"owed_memory":{},"owed_disk":{}}}"#,
+                r#"{{"name":{},"delivery":"{}","adopted":{},"filtered":{},"delivered":{},"fallback":{},"rejected":{},"dropped":{},"owed_memory":{},"owed_disk":{}}}"#,
                 serde_json::Value::from(to.name.as_str()),
+                to.delivery.as_str(),
                 to.adopted,
                 to.filtered,
                 to.delivered,
@@ -278,8 +298,14 @@ impl fmt::Display for Ledger {
             }
             write!(
                 f,
-                " = {} filtered + {} delivered + {} rejected + {} + {} owed in memory + {} on disk",
-                to.filtered, to.delivered, to.rejected, to.dropped, to.owed_memory, to.owed_disk
+                " = {} filtered + {} delivered{} + {} rejected + {} + {} owed in memory + {} on disk",
+                to.filtered,
+                to.delivered,
+                if to.delivery == Delivery::BestEffort { " by best effort" } else { "" },
+                to.rejected,
+                to.dropped,
+                to.owed_memory,
+                to.owed_disk
             )?;
             if to.fallback > 0 {
                 write!(f, " ({} of those delivered with all fields in one)", to.fallback)?;

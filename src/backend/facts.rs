@@ -15,6 +15,18 @@ pub enum Delivery {
     BestEffort,
 }
 
+impl Delivery {
+    /// As the ledger's JSON has it, for instance `at_least_once`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::EffectivelyOnce => "effectively_once",
+            Self::AtLeastOnce => "at_least_once",
+            Self::BestEffort => "best_effort",
+        }
+    }
+}
+
 /// How a token is shown to a store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]

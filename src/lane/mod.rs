@@ -154,7 +154,7 @@ impl Lane {
             next_number: 0,
             urgent: false,
             last_urgent: None,
-            counts: DestinationLedger { name: parts.name.clone(), ..DestinationLedger::default() },
+            counts: DestinationLedger::new(parts.name.clone(), facts.delivers()),
             last_failure: None,
             held: false,
             taken: 0,
@@ -484,6 +484,7 @@ impl Lane {
     pub(crate) fn publish(&self, books: &mut DestinationLedger) {
         let DestinationLedger {
             name: _,
+            delivery: _,
             adopted,
             filtered,
             delivered,
@@ -506,6 +507,11 @@ impl Lane {
 
     pub(crate) fn dropped(&self) -> &Losses {
         &self.counts.dropped
+    }
+
+    /// The books before any record came.
+    pub(crate) fn new_books(&self) -> DestinationLedger {
+        DestinationLedger::new(self.parts.name.clone(), self.counts.delivery)
     }
 
     pub(crate) fn name(&self) -> &str {

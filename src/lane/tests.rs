@@ -105,7 +105,7 @@ impl Desk {
 
     /// Delivered, owed, dropped.
     fn books(&self) -> (u64, u64, u64) {
-        let mut books = DestinationLedger::default();
+        let mut books = self.lane.new_books();
         self.lane.publish(&mut books);
         let drained = self.sequence;
         let mut ledger = Ledger { emitted: drained, drained, ..Ledger::default() };

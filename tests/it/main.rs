@@ -22,5 +22,6 @@ mod overflow;
 mod poison;
 mod retry;
 mod splunk;
+mod syslog;
 #[cfg(feature = "google_cloud")]
 mod tokens;
