@@ -16,8 +16,11 @@ mod auth;
 mod client;
 mod failure;
 mod http;
+mod limits;
 mod mask;
 mod names;
+#[cfg(not(feature = "tls"))]
+mod no_tls;
 mod resolve;
 mod retry_after;
 mod shared;
@@ -122,16 +125,11 @@ impl Options {
         })
     }
 
-    #[cfg(feature = "tls")]
     fn refused_files(&self) -> Option<Error> {
-        let files = tls::Files { ca: self.ca.as_deref(), cert: self.cert.as_deref(), key: self.key.as_deref() };
-        tls::config(files, false).err()
-    }
-
-    #[cfg(not(feature = "tls"))]
-    fn refused_files(&self) -> Option<Error> {
-        let file = [&self.ca, &self.cert, &self.key].into_iter().flatten().next()?;
-        Some(Error::setting("ca", file.display(), "unset: it needs the feature `tls`, which is not compiled in"))
+        #[cfg(feature = "tls")]
+        return tls::config(self, false).err();
+        #[cfg(not(feature = "tls"))]
+        no_tls::check(self, false).err()
     }
 }
 

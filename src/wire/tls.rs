@@ -12,27 +12,20 @@ use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use rustls_platform_verifier::BuilderVerifierExt;
 
+use super::Options;
 use crate::error::Error;
 use crate::file;
 
 /// A bundle of all public CAs has a quarter of a MiB.
 const LARGEST: u64 = 8 * 1024 * 1024;
 
-/// The PEM files.
-#[derive(Clone, Copy)]
-pub(super) struct Files<'a> {
-    pub(super) ca: Option<&'a Path>,
-    pub(super) cert: Option<&'a Path>,
-    pub(super) key: Option<&'a Path>,
-}
-
 /// Reads the files. `used` says whether there will be a handshake: without one the platform's roots are not asked for.
-pub(super) fn config(files: Files<'_>, used: bool) -> Result<ClientConfig, Error> {
+pub(super) fn config(options: &Options, used: bool) -> Result<ClientConfig, Error> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(|why| Error::setting("url", "https", format!("spoken with TLS 1.2 or 1.3 ({why})")))?;
-    let builder = match files.ca {
+    let builder = match &options.ca {
         Some(path) => builder.with_root_certificates(roots(path)?),
         None if used => builder.with_platform_verifier().map_err(|why| {
             let must = format!(
@@ -43,7 +36,7 @@ pub(super) fn config(files: Files<'_>, used: bool) -> Result<ClientConfig, Error
         })?,
         None => builder.with_root_certificates(RootCertStore::empty()),
     };
-    let mut config = match (files.cert, files.key) {
+    let mut config = match (&options.cert, &options.key) {
         (None, None) => builder.with_no_client_auth(),
         (Some(cert), Some(key)) => {
             let chain = certificates("cert", cert)?;

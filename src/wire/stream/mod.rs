@@ -33,7 +33,7 @@ use self::reach::Reach;
 use self::told::Phase;
 use super::auth::Auth;
 use super::failure::{Failure, FailureKind};
-use super::http::deadline;
+use super::limits::deadline;
 use super::{Names, Options, mask, url};
 use crate::backend::{Heard, Login, Payload, Reply, Speech, TokenAs};
 use crate::contain::contained;

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use tokio::time::Instant;
 
-use super::super::http::IDLE;
+use super::super::limits::IDLE;
 use super::connection::Connection;
 
 #[derive(Default)]

@@ -7,7 +7,7 @@ use tokio::net::TcpStream;
 
 use super::super::Options;
 use super::super::failure::Failure;
-use super::super::http::PATIENCE;
+use super::super::limits::PATIENCE;
 use super::super::resolve::Resolver;
 use super::connection::Socket;
 use super::told;
@@ -28,7 +28,7 @@ impl Reach {
     pub(super) fn new(options: &Options, host: &str, port: u16, tls: bool) -> Result<Self, Error> {
         let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
         #[cfg(not(feature = "tls"))]
-        super::super::http::no_tls(options, tls)?;
+        super::super::no_tls::check(options, tls)?;
         Ok(Self {
             host: bare.to_owned(),
             address: bare.parse().ok(),
@@ -104,13 +104,8 @@ fn connector(
     host: &str,
     tls: bool,
 ) -> Result<Option<(tokio_rustls::TlsConnector, rustls_pki_types::ServerName<'static>)>, Error> {
-    let files = super::super::tls::Files {
-        ca: options.ca.as_deref(),
-        cert: options.cert.as_deref(),
-        key: options.key.as_deref(),
-    };
     // Files that are set are read, and refused, also where they are of no use.
-    let mut config = super::super::tls::config(files, tls)?;
+    let mut config = super::super::tls::config(options, tls)?;
     if !tls {
         return Ok(None);
     }
