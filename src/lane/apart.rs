@@ -61,7 +61,7 @@ fn waits(mut neighbour: Option<&mut Lane>) -> Vec<Duration> {
             dead.take(&frame, id, nanos, now);
             dead.tick(now, drop);
             // Its store never answers, so that each attempt lasts until its limit.
-            for number in dead.flights.iter().map(|flight| flight.job.number) {
+            for number in dead.flights.jobs().map(|job| job.number) {
                 if hanging.iter().all(|(known, _)| *known != number) {
                     hanging.push((number, now + SETTINGS.timeout));
                 }
@@ -73,7 +73,7 @@ fn waits(mut neighbour: Option<&mut Lane>) -> Vec<Duration> {
         }
         well.take(&frame, id, nanos, now);
         well.tick(now, drop);
-        let under_way: Vec<_> = well.flights.iter().map(|flight| flight.job.number).collect();
+        let under_way: Vec<_> = well.flights.jobs().map(|job| job.number).collect();
         let before = well.counts.delivered;
         for number in under_way {
             well.end(Outcome { lane: 1, number, result: Ok(Reply::new(200, "")) }, now);
@@ -96,7 +96,8 @@ fn ten_minutes_of_a_dead_store_change_nothing_for_its_neighbour() {
     let (owed, lost) = (dead.owed(), dead.counts.dropped.of(Reason::BacklogFull));
     assert_eq!((dead.counts.delivered, owed + lost), (0, u64::from(STEPS)));
     assert!(owed > 500 && lost > u64::from(STEPS) / 2, "{owed} owed, {lost} dropped");
-    let held =
-        dead.flights_held + dead.backlog.waiting_bytes() + dead.batcher.open().map_or(0, |open| open.held_bytes());
+    let held = dead.flights.held_bytes()
+        + dead.backlog.waiting_bytes()
+        + dead.batcher.open().map_or(0, |open| open.held_bytes());
     assert!(held <= SETTINGS.backlog_bytes, "{held} bytes");
 }

@@ -8,7 +8,7 @@
 use std::time::{Duration, Instant};
 
 use super::job::Job;
-use super::{Lane, Outcome, Sending};
+use super::{Lane, Sending};
 use crate::backend::{Payload, Reply, Verdict};
 use crate::wire::Failure;
 
@@ -64,15 +64,13 @@ impl Asking {
 impl Lane {
     /// Puts the questions whose time has come.
     pub(super) fn ask(&mut self, now: Instant, mut start: impl FnMut(Sending)) {
-        let due = self.flights.iter_mut().filter_map(|flight| {
-            let asking = flight.asking.as_mut().filter(|asking| asking.due.is_some_and(|due| now >= due))?;
-            asking.due = None;
-            Some((flight.job.number, asking.question.clone()))
+        let due = self.flights.asking().filter_map(|(number, asking)| {
+            asking.due.take_if(|due| now >= *due)?;
+            Some((number, asking.question.clone()))
         });
         let due: Vec<_> = due.collect();
         for (number, question) in due {
-            let (lane, sending) = (self.parts.index, self.submit(question));
-            start(Box::pin(async move { Outcome { lane, number, result: sending.await } }));
+            start(self.submit(number, question));
         }
     }
 

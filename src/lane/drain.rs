@@ -106,8 +106,8 @@ impl Scene {
             for ((end, number), status) in over {
                 ends.remove(&(end, number));
                 if status == 200 {
-                    let flight = lane.flights.iter().find(|flight| flight.job.number == number).unwrap();
-                    let records = flight.job.next(0, &resource).records();
+                    let job = lane.flights.jobs().find(|job| job.number == number).unwrap();
+                    let records = job.next(0, &resource).records();
                     delivered.extend(records.map(|record| (record.id().sequence, end)));
                 }
                 lane.end(Outcome { lane: 0, number, result: Ok(Reply::new(status, "")) }, at(now));

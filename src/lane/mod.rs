@@ -14,8 +14,11 @@ mod aimd;
 mod apart;
 mod ask;
 mod backlog;
+mod books;
 #[cfg(test)]
 mod drain;
+mod examine;
+mod flight;
 #[cfg(feature = "testing")]
 pub(crate) mod herd;
 mod job;
@@ -27,23 +30,22 @@ mod settle;
 mod turns;
 
 use std::panic::resume_unwind;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use crate::backend::{Backend, Payload, Reply, describe};
+use crate::backend::Backend;
 use crate::batch::{Batcher, Limits, Stored};
 use crate::config::LaneSettings;
 use crate::contain::contained;
 use crate::frame::{Frame, RecordId, RecordRef, Severity};
-use crate::health::{DestinationHealth, DestinationState};
-use crate::ledger::{DestinationLedger, Losses, Reason};
+use crate::ledger::{DestinationLedger, Reason};
 use crate::resource::Resource;
-use crate::visit::{self, Seen, Visit};
+use crate::visit::{Seen, Visit};
 use crate::voice::Voice;
-use crate::wire::{Client, Failure};
-use ask::Asking;
+use crate::wire::Client;
 use backlog::Backlog;
+use flight::{End, Flight, Flights};
+pub(crate) use flight::{Outcome, Sending};
 use job::Job;
 use pace::Pace;
 pub use retry::Schedule;
@@ -69,34 +71,6 @@ pub(crate) struct LaneParts {
     pub(crate) voice: Arc<Voice>,
 }
 
-/// A request that was begun.
-struct Flight {
-    job: Job,
-    payload_bytes: usize,
-    asking: Option<Asking>,
-    visit: Option<Arc<Visit>>,
-    begun: Instant,
-    /// Its records had just come.
-    is_live: bool,
-}
-
-/// How a request ended, for [`Lane::conclude`].
-struct End {
-    asking: Option<Asking>,
-    result: Result<Reply, Failure>,
-    payload_bytes: usize,
-}
-
-/// How a request ended, for [`Lane::end`].
-pub(crate) struct Outcome {
-    pub(crate) lane: usize,
-    number: u64,
-    result: Result<Reply, Failure>,
-}
-
-/// A request under way; it holds nothing of the lane.
-pub(crate) type Sending = Pin<Box<dyn Future<Output = Outcome>>>;
-
 pub(crate) struct Lane {
     parts: LaneParts,
     /// What the backend declares.
@@ -104,10 +78,7 @@ pub(crate) struct Lane {
     in_flight: usize,
     batcher: Batcher,
     backlog: Backlog,
-    flights: Vec<Flight>,
-    /// What flights hold in frames, and what they have under way in payloads.
-    flights_held: usize,
-    flights_payload: usize,
+    flights: Flights,
     /// What the doctor is to be told once the books say it as well.
     visits: Vec<(Arc<Visit>, Seen)>,
     /// The job over which the doctor waits, while it has to be encoded again.
@@ -143,9 +114,7 @@ impl Lane {
             oldest: facts.oldest_age(),
             in_flight,
             backlog: Backlog::new(parts.settings.backlog_bytes, parts.settings.backlog_overflow),
-            flights: Vec::new(),
-            flights_held: 0,
-            flights_payload: 0,
+            flights: Flights::default(),
             visits: Vec::new(),
             postponed: None,
             pace: Pace::new(in_flight, parts.schedule.take()),
@@ -169,8 +138,9 @@ impl Lane {
         let severity = record.severity();
         let backend = &self.parts.backend;
         let cost = contained(|| backend.cost(&record)).unwrap_or_else(|_| record.encoded_hint());
+        let other_bytes = self.other_bytes();
         let (counts, bytes) = (&mut self.counts, frame.bytes().len());
-        self.backlog.set_other_bytes(self.flights_held + self.batcher.open().map_or(0, Stored::held_bytes));
+        self.backlog.set_other_bytes(other_bytes);
         let fits = self.backlog.make_room(bytes, |oldest| {
             for severity in oldest.owed_severities() {
                 counts.dropped.add(Reason::BacklogFull, severity, 1);
@@ -215,7 +185,8 @@ impl Lane {
 
     /// While what is in the open batch could not be sent, it grows instead of being sealed by age.
     fn may_seal(&mut self, now: Instant) -> bool {
-        self.pace.may_send(self.under_way(), now) && (self.backlog.is_empty() || self.live_may_pass(now))
+        self.pace.may_send(self.flights.under_way().count(), now)
+            && (self.backlog.is_empty() || self.live_may_pass(now))
     }
 
     fn urgent_due(&self) -> Option<Instant> {
@@ -264,13 +235,13 @@ impl Lane {
 
     fn begin(&mut self, now: Instant) -> Option<Sending> {
         loop {
-            if !self.pace.may_send(self.under_way(), now) {
+            if !self.pace.may_send(self.flights.under_way().count(), now) {
                 if !self.backlog.is_empty() {
                     self.pace.wanted();
                 }
                 return None;
             }
-            if self.under_way() > 0 && self.flights_payload >= IN_FLIGHT_BYTES {
+            if self.flights.under_way().next().is_some() && self.flights.payload_bytes() >= IN_FLIGHT_BYTES {
                 return None;
             }
             let (mut job, is_live) = self.next_job(now)?;
@@ -280,18 +251,16 @@ impl Lane {
             }
             let batch = job.next(self.parts.incarnation, &self.parts.resource);
             match contained(|| self.parts.backend.encode(&batch)) {
-                Ok(payload) => return Some(self.send(job, is_live, payload, now)),
+                Ok(payload) => {
+                    let visit = self.postponed.take_if(|(number, _)| *number == job.number).map(|(_, visit)| visit);
+                    return Some(self.send(job, is_live, payload, visit, now));
+                }
                 Err(message) => {
                     self.panicked(&mut job, &message, false, now);
                     self.put_back(job);
                 }
             }
         }
-    }
-
-    /// Requests that carry records and have no answer yet.
-    fn under_way(&self) -> usize {
-        self.flights.iter().filter(|flight| flight.asking.is_none()).count()
     }
 
     /// Drops what the store would lose without a word, because it is too old.
@@ -304,80 +273,9 @@ impl Lane {
         }
     }
 
-    fn send(&mut self, mut job: Job, is_live: bool, payload: Payload, now: Instant) -> Sending {
-        job.tried = true;
-        let (number, payload_bytes) = (job.number, payload.bytes().len());
-        let sending = self.submit(payload);
-        let visit = self.postponed.take_if(|(job, _)| *job == number).map(|(_, visit)| visit);
-        self.depart(Flight { job, payload_bytes, asking: None, visit, begun: now, is_live });
-        let lane = self.parts.index;
-        Box::pin(async move { Outcome { lane, number, result: sending.await } })
-    }
-
-    fn submit(&self, payload: Payload) -> impl Future<Output = Result<Reply, Failure>> + use<> {
-        let backend = &self.parts.backend;
-        self.parts.client.send(payload, self.parts.settings.timeout, &|login| backend.speech(login))
-    }
-
-    fn depart(&mut self, flight: Flight) {
-        self.flights_held += flight.job.stored().held_bytes();
-        self.flights_payload += flight.payload_bytes;
-        self.flights.push(flight);
-    }
-
-    fn land(&mut self, number: u64) -> Option<Flight> {
-        let at = self.flights.iter().position(|flight| flight.job.number == number)?;
-        let flight = self.flights.swap_remove(at);
-        self.flights_held -= flight.job.stored().held_bytes();
-        self.flights_payload -= flight.payload_bytes;
-        Some(flight)
-    }
-
-    /// The doctor came: this record is sent at once, in a request of its own, whatever else waits.
-    pub(crate) fn examine(
-        &mut self,
-        frame: &Frame,
-        id: RecordId,
-        nanos: i64,
-        visit: &Arc<Visit>,
-        now: Instant,
-    ) -> Option<Sending> {
-        let limits = Limits { cost: usize::MAX, records: 1, bytes: usize::MAX, linger: Duration::ZERO };
-        let mut batcher = Batcher::new(limits);
-        batcher.add(frame, id, nanos, 0, now);
-        let mut job = Job::new(self.next_number, batcher.seal()?, now);
-        self.next_number += 1;
-        let batch = job.next(self.parts.incarnation, &self.parts.resource);
-        match contained(|| self.parts.backend.encode(&batch)) {
-            Ok(payload) => {
-                let sending = self.send(job, true, payload, now);
-                self.flights.last_mut()?.visit = Some(Arc::clone(visit));
-                Some(sending)
-            }
-            Err(message) => {
-                self.visits.push((Arc::clone(visit), self.seen(visit::Outcome::Panicked(message.clone()))));
-                self.panicked(&mut job, &message, false, now);
-                self.put_back(job);
-                None
-            }
-        }
-    }
-
-    /// What the doctor is told.
-    fn seen(&self, outcome: visit::Outcome) -> Seen {
-        Seen {
-            destination: self.parts.name.clone(),
-            url: self.parts.client.url().to_owned(),
-            names: self.parts.client.names().clone(),
-            facts: contained(|| describe(&*self.parts.backend)).unwrap_or_default(),
-            newest: contained(|| self.parts.backend.facts().newest_ahead()).unwrap_or_default(),
-            outcome,
-        }
-    }
-
     /// A request ended: what that means for its records, and for the next ones.
     pub(crate) fn end(&mut self, outcome: Outcome, now: Instant) {
-        let Some(flight) = self.land(outcome.number) else { return };
+        let Some(flight) = self.flights.land(outcome.number) else { return };
         let (mut job, visit, begun, payload_bytes) = (flight.job, flight.visit, flight.begun, flight.payload_bytes);
         let (was_asking, taken) = (flight.asking.is_some(), self.taken);
         let end = End { asking: flight.asking, result: outcome.result, payload_bytes };
@@ -388,9 +286,7 @@ impl Lane {
             self.pace.took(payload_bytes, begun, now);
         }
         match done {
-            Ok(asking @ Some(_)) => {
-                self.depart(Flight { job, payload_bytes: 0, asking, visit: None, begun: now, is_live: false });
-            }
+            Ok(Some(asking)) => self.flights.depart(Flight::asked(job, asking, now)),
             Ok(None) => self.put_back(job),
             Err(message) => {
                 self.put_back(job);
@@ -413,17 +309,16 @@ impl Lane {
 
     /// Whether all batches before that one are settled.
     pub(crate) fn has_settled(&self, before: u64) -> bool {
-        let jobs = self.flights.iter().map(|flight| &flight.job).chain(self.backlog.oldest());
+        let jobs = self.flights.jobs().chain(self.backlog.oldest());
         jobs.map(|job| job.number).all(|number| number >= before)
     }
 
     /// Gives up all that is owed, as the last thing.
     pub(crate) fn close(&mut self, reason: Reason) {
         self.seal(Instant::now());
-        while let Some(flight) = self.flights.pop() {
+        for flight in std::mem::take(&mut self.flights) {
             self.put_back(flight.job);
         }
-        (self.flights_held, self.flights_payload) = (0, 0);
         while let Some(mut job) = self.backlog.pop() {
             self.give_up(&mut job, reason);
         }
@@ -432,12 +327,11 @@ impl Lane {
     /// The worker died: what was in flight is to be sent again, and what the store has, to be asked for again.
     pub(crate) fn recover(&mut self) {
         let now = Instant::now();
-        (self.flights_held, self.flights_payload) = (0, 0);
         for mut flight in std::mem::take(&mut self.flights) {
             match &mut flight.asking {
                 Some(asking) => {
                     asking.lost(now);
-                    self.depart(flight);
+                    self.flights.depart(flight);
                 }
                 None => self.put_back(flight.job),
             }
@@ -469,72 +363,19 @@ impl Lane {
         // How large the next record is cannot be seen before it is taken. With a backlog of less than two of the
         // largest ones, room is kept for one of half of it.
         let largest = crate::frame::FRAME_MAX.min(self.parts.settings.backlog_bytes / 2);
-        self.backlog.set_other_bytes(self.flights_held + self.batcher.open().map_or(0, Stored::held_bytes));
+        self.backlog.set_other_bytes(self.other_bytes());
         self.backlog.held_bytes() + largest <= self.parts.settings.backlog_bytes
     }
 
-    /// Records held, by walking what is held.
-    fn owed(&self) -> u64 {
-        let flights = self.flights.iter().map(|flight| flight.job.owed());
-        let waiting = self.backlog.waiting().map(Job::owed);
-        flights.chain(waiting).sum::<u64>() + self.batcher.open().map_or(0, |open| open.len() as u64)
-    }
-
-    /// Writes what became of its records into the books.
-    pub(crate) fn publish(&self, books: &mut DestinationLedger) {
-        let DestinationLedger {
-            name: _,
-            delivery: _,
-            adopted,
-            filtered,
-            delivered,
-            fallback,
-            rejected,
-            dropped,
-            owed_memory: _,
-            owed_disk,
-        } = &self.counts;
-        (books.adopted, books.filtered, books.delivered) = (*adopted, *filtered, *delivered);
-        (books.rejected, books.dropped, books.owed_disk) = (*rejected, *dropped, *owed_disk);
-        books.fallback = *fallback;
-        books.owed_memory = self.owed();
-    }
-
-    /// Tells the doctor what was seen; the books are published by now.
-    pub(crate) fn tell_visits(&mut self) {
-        self.visits.drain(..).for_each(|(visit, seen)| visit.tell(seen));
-    }
-
-    pub(crate) fn dropped(&self) -> &Losses {
-        &self.counts.dropped
-    }
-
-    /// The books before any record came.
-    pub(crate) fn new_books(&self) -> DestinationLedger {
-        DestinationLedger::new(self.parts.name.clone(), self.counts.delivery)
-    }
-
-    pub(crate) fn name(&self) -> &str {
-        &self.parts.name
+    /// What is held besides the backlog.
+    fn other_bytes(&self) -> usize {
+        self.flights.held_bytes() + self.batcher.open().map_or(0, Stored::held_bytes)
     }
 
     /// Somebody waits in a flush until `deadline`.
     pub(crate) fn hurry(&mut self, deadline: Instant, now: Instant) {
         self.pace.hurry(deadline, now);
-        self.flights.iter_mut().filter_map(|flight| flight.asking.as_mut()).for_each(|asking| asking.hurry(now));
-    }
-
-    /// Writes how it is into the books.
-    pub(crate) fn publish_health(&self, health: &mut DestinationHealth) {
-        health.state = match (self.pace.is_well(), self.held) {
-            (true, _) => DestinationState::Well,
-            (false, true) => DestinationState::Held,
-            (false, false) => DestinationState::Retrying,
-        };
-        health.in_flight = self.pace.limit();
-        if health.last_failure != self.last_failure {
-            health.last_failure.clone_from(&self.last_failure);
-        }
+        self.flights.asking().for_each(|(_, asking)| asking.hurry(now));
     }
 }
 

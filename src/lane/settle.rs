@@ -6,10 +6,11 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::Lane;
 use super::ask::Asking;
+use super::flight::End;
 use super::job::Job;
 use super::pace::Next;
-use super::{End, Lane};
 use crate::backend::{Mode, Reply, Verdict};
 use crate::contain::contained;
 use crate::ledger::Reason;

@@ -1,11 +1,12 @@
 //! A lane without a network and without a clock: each request is answered by hand, at whatever time.
 
 use super::*;
-use crate::backend::{Batch, Facts, Verdict};
+use crate::backend::{Batch, Facts, Payload, Reply, Verdict};
 use crate::config::BacklogOverflow;
 use crate::frame::Callsite;
+use crate::health::{DestinationHealth, DestinationState};
 use crate::ledger::Ledger;
-use crate::wire::Options;
+use crate::wire::{Failure, Options};
 
 /// Understands `ask`, `done` and `hold`, and otherwise the status.
 struct Later;
@@ -248,12 +249,12 @@ fn what_is_asked_for_counts_against_the_backlog_and_the_books_balance() {
         let before = desk.begun;
         desk.emit();
         if desk.begun > before {
-            let last = desk.lane.flights.last().unwrap().job.number;
+            let last = desk.lane.flights.jobs().last().unwrap().number;
             assert!(last <= number);
             desk.answer(last, 200, "ask");
         }
         // Room is made for a record's bytes; what is kept beside them is little.
-        assert!(desk.lane.flights_held <= 16 * 1024 + 128, "{}", desk.lane.flights_held);
+        assert!(desk.lane.flights.held_bytes() <= 16 * 1024 + 128, "{}", desk.lane.flights.held_bytes());
         desk.books();
     }
     let (delivered, owed, dropped) = desk.books();

@@ -55,7 +55,7 @@ impl Lane {
             return Some((job, true));
         }
         if !may_drain {
-            if self.flights_payload < DRAIN_BYTES {
+            if self.flights.payload_bytes() < DRAIN_BYTES {
                 self.pace.wanted();
             }
             return None;
@@ -87,8 +87,8 @@ impl Lane {
             return true;
         }
         let most = self.pace.limit().saturating_sub(1).max(1);
-        let draining = self.flights.iter().filter(|flight| !flight.is_live && flight.asking.is_none()).count();
-        draining == 0 || (draining < most && self.flights_payload < DRAIN_BYTES)
+        let draining = self.flights.under_way().filter(|flight| !flight.is_live).count();
+        draining == 0 || (draining < most && self.flights.payload_bytes() < DRAIN_BYTES)
     }
 
     fn live_comes(&self, now: Instant) -> bool {
