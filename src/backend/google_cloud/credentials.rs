@@ -14,36 +14,19 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD as BASE64;
-use serde_json::{Value as Json, json};
+use serde_json::json;
 
-use super::jwt::{self, Claim};
+use super::granted::{Asked, answer, granted, no_token};
+use super::key_file::{Impersonate, SCOPE, first, kind_of, read, text};
 use super::resource::Learnt;
 use crate::backend::{Errand, Reply, Step, Token, Tokens};
 use crate::error::Error;
-use crate::file;
 
 pub(super) const METADATA_HOST: &str = "metadata.google.internal";
-
-/// All that is asked for.
-const SCOPE: &str = "https://www.googleapis.com/auth/logging.write";
-
-/// A token that is exchanged for one of a service account needs more than that account's own scope.
-const SCOPE_TO_IMPERSONATE: &str = "https://www.googleapis.com/auth/cloud-platform";
-
-const TOKEN_URI: &str = "https://oauth2.googleapis.com/token";
-const TOKEN_URI_NAMED: &str = "the credentials' token_uri";
-
-/// The life of a token where nobody says it: what Google gives.
-const LIVES: Duration = Duration::from_secs(3600);
 
 /// The metadata server gives the same token until about 300 seconds before its end, so there is none to be had sooner
 /// than that (vector's `src/gcp.rs` renews 200 seconds before the end as well).
 const RENEW_METADATA: Duration = Duration::from_secs(200);
-
-/// A key file has 2.4 KB.
-const LARGEST: u64 = 64 * 1024;
 
 const NO_METADATA: &str = "outside of Google Cloud set GOOGLE_APPLICATION_CREDENTIALS to a file of credentials, or \
                            LOGCHUTE_TOKEN";
@@ -143,26 +126,6 @@ enum Awaited {
         at: usize,
         learnt: Learnt,
     },
-}
-
-/// Whose token was asked for, and at which host, in words.
-struct Asked {
-    whose: String,
-    host: String,
-}
-
-impl Asked {
-    fn at(self, url: &str) -> Self {
-        let authority = url.split_once("://").map_or(url, |(_, rest)| rest).split(['/', '?', '#']).next();
-        let host = authority.unwrap_or_default().rsplit('@').next().unwrap_or_default().to_owned();
-        Self { host, ..self }
-    }
-}
-
-/// A service account to speak for.
-struct Impersonate {
-    url: String,
-    lives: Duration,
 }
 
 /// What the metadata server is asked besides, where it goes, and whether it is part of the place.
@@ -268,168 +231,4 @@ fn metadata(host: &str, path: &str) -> Errand {
         .header("metadata-flavor", "Google")
         .metadata()
         .hint(NO_METADATA)
-}
-
-/// A file of credentials; an error says what it must be.
-fn read(path: &Path) -> Result<Json, String> {
-    let bytes = file::read(path, LARGEST).map_err(|why| format!("a file that can be read ({why})"))?;
-    // What the parser says may quote the file.
-    let file: Option<Json> = serde_json::from_slice(&bytes).ok();
-    file.filter(Json::is_object)
-        .ok_or_else(|| "a file of credentials in JSON, as Google's console and gcloud write it".to_owned())
-}
-
-fn text<'a>(json: &'a Json, key: &str) -> Option<&'a str> {
-    json.get(key)?.as_str().filter(|text| !text.is_empty())
-}
-
-fn kind_of(file: &Json) -> &'static str {
-    match text(file, "type") {
-        Some("service_account") => "the service account key",
-        Some("external_account") => "the workload identity",
-        _ => "the credentials",
-    }
-}
-
-/// The first request that a file leads to, and the account to speak for in the end; an error says what the file must be.
-fn first(file: &Json, now: SystemTime) -> Result<(Errand, Option<Impersonate>), String> {
-    let kind = text(file, "type").unwrap_or_default();
-    let need =
-        |key: &str| text(file, key).ok_or_else(|| format!("a file of credentials of type {kind} with its {key}"));
-    let bad = |why: &str| format!("a file of credentials that can be used ({why})");
-    match kind {
-        "service_account" => {
-            let url = text(file, "token_uri").unwrap_or(TOKEN_URI);
-            let claim = Claim {
-                issuer: need("client_email")?,
-                audience: url,
-                scope: SCOPE,
-                key_id: text(file, "private_key_id"),
-            };
-            let assertion = jwt::signed(&claim, need("private_key")?, now).map_err(bad)?;
-            let grant = "urn:ietf:params:oauth:grant-type:jwt-bearer";
-            let errand = form(url, TOKEN_URI_NAMED, &[("grant_type", grant), ("assertion", &assertion)]);
-            Ok((errand.secret(assertion), None))
-        }
-        "authorized_user" => {
-            let (secret, refresh) = (need("client_secret")?, need("refresh_token")?);
-            let form = form(
-                text(file, "token_uri").unwrap_or(TOKEN_URI),
-                TOKEN_URI_NAMED,
-                &[
-                    ("grant_type", "refresh_token"),
-                    ("client_id", need("client_id")?),
-                    ("client_secret", secret),
-                    ("refresh_token", refresh),
-                ],
-            );
-            Ok((form.secret(secret).secret(refresh), None))
-        }
-        "external_account" => exchange(file),
-        other => {
-            Err(bad(&format!("its type is {other:?}; service_account, external_account and authorized_user are known")))
-        }
-    }
-}
-
-/// The exchange of a subject token (RFC 8693).
-fn exchange(file: &Json) -> Result<(Errand, Option<Impersonate>), String> {
-    let need = |key: &str| {
-        text(file, key).ok_or_else(|| format!("a file of credentials of type external_account with its {key}"))
-    };
-    let subject = subject(file.get("credential_source").unwrap_or(&Json::Null))?;
-    let account = text(file, "service_account_impersonation_url").map(|url| {
-        let lives = file.get("service_account_impersonation").and_then(|more| more.get("token_lifetime_seconds"));
-        Impersonate { url: url.to_owned(), lives: lives.and_then(Json::as_u64).map_or(LIVES, Duration::from_secs) }
-    });
-    let mut errand = form(
-        need("token_url")?,
-        "the credentials' token_url",
-        &[
-            ("grant_type", "urn:ietf:params:oauth:grant-type:token-exchange"),
-            ("audience", need("audience")?),
-            ("scope", if account.is_some() { SCOPE_TO_IMPERSONATE } else { SCOPE }),
-            ("requested_token_type", "urn:ietf:params:oauth:token-type:access_token"),
-            ("subject_token_type", need("subject_token_type")?),
-            ("subject_token", &subject),
-        ],
-    );
-    if let (Some(id), Some(secret)) = (text(file, "client_id"), text(file, "client_secret")) {
-        errand = errand.header("authorization", format!("Basic {}", BASE64.encode(format!("{id}:{secret}"))));
-    }
-    Ok((errand.secret(subject), account))
-}
-
-/// The subject token, from the file that the source names: as it is, or a member of an object.
-fn subject(source: &Json) -> Result<String, String> {
-    let bad = |why: String| format!("a file of credentials whose credential_source can be used ({why})");
-    let Some(path) = text(source, "file") else {
-        return Err(bad("it names no file; subject tokens from elsewhere are not supported".to_owned()));
-    };
-    let bytes = file::read(Path::new(path), LARGEST).map_err(|why| bad(format!("{path}: {why}")))?;
-    let content = String::from_utf8(bytes).map_err(|_| bad(format!("{path} is no text")))?;
-    let format = source.get("format").unwrap_or(&Json::Null);
-    let token = match text(format, "type") {
-        Some("json") => {
-            let key = text(format, "subject_token_field_name").unwrap_or_default();
-            let object: Option<Json> = serde_json::from_str(&content).ok();
-            object.as_ref().and_then(|object| text(object, key)).map(str::to_owned)
-        }
-        _ => Some(content.trim().to_owned()).filter(|token| !token.is_empty()),
-    };
-    token.ok_or_else(|| bad(format!("there is no subject token in {path}")))
-}
-
-/// A POST of a form.
-fn form(url: &str, named: &'static str, pairs: &[(&str, &str)]) -> Errand {
-    let mut body = Vec::new();
-    for (key, value) in pairs {
-        if !body.is_empty() {
-            body.push(b'&');
-        }
-        body.extend_from_slice(key.as_bytes());
-        body.push(b'=');
-        for byte in value.bytes() {
-            if byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) {
-                body.push(byte);
-            } else {
-                body.extend_from_slice(format!("%{byte:02X}").as_bytes());
-            }
-        }
-    }
-    Errand::post(url, named, "application/x-www-form-urlencoded", body)
-}
-
-/// The token in an answer of OAuth.
-fn granted(asked: &Asked, reply: &Reply) -> Result<Token, String> {
-    let answer = answer(asked, reply)?;
-    let token = text(&answer, "access_token").ok_or_else(|| no_token(asked, "access_token"))?;
-    let lives = answer.get("expires_in").and_then(Json::as_u64).map_or(LIVES, Duration::from_secs);
-    Ok(Token::new(token, lives))
-}
-
-fn no_token(Asked { whose, host }: &Asked, key: &str) -> String {
-    format!("{host} gave no token for {whose}: there is no {key} in its answer")
-}
-
-/// An answer, or what it refuses: OAuth has `error` and `error_description`, other services of Google a status with
-/// a message.
-fn answer(Asked { whose, host }: &Asked, reply: &Reply) -> Result<Json, String> {
-    let answer: Json = serde_json::from_slice(&reply.body).unwrap_or_default();
-    if (200..300).contains(&reply.status) {
-        return Ok(answer);
-    }
-    let error = answer.get("error").unwrap_or(&Json::Null);
-    let said = match (error.as_str(), text(&answer, "error_description"), text(error, "message")) {
-        (Some(error), Some(why), _) => format!("{error}: {why}"),
-        (Some(error), None, _) => error.to_owned(),
-        (None, _, Some(message)) => message.to_owned(),
-        _ => reply.text().trim().to_owned(),
-    };
-    let said: String = said.chars().filter(|char| !char.is_control()).take(300).collect();
-    let status = reply.status;
-    Err(match status {
-        400 | 401 | 403 => format!("{whose} was refused by {host} (status {status}): {said}"),
-        _ => format!("{host} gave no token for {whose} (status {status}): {said}"),
-    })
 }

@@ -16,8 +16,10 @@
 
 mod credentials;
 mod entry;
+mod granted;
 mod judge;
 mod jwt;
+mod key_file;
 mod nested;
 mod resource;
 #[cfg(test)]
