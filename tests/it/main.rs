@@ -25,3 +25,4 @@ mod splunk;
 mod syslog;
 #[cfg(feature = "google_cloud")]
 mod tokens;
+mod verdicts;
