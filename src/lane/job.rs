@@ -93,10 +93,15 @@ pub(super) struct Job {
     taken_before: u64,
     /// Whether it takes others meanwhile.
     is_at_fault: bool,
+    /// How often a request of it was not answered in time.
+    timeouts: u32,
 }
 
 /// So often a request fails before its batch is suspected.
 const SUSPECT: u32 = 3;
+
+/// So often a request of a batch is late before smaller ones are tried: once may be the network's fault.
+const TOO_LARGE: u32 = 2;
 
 impl Job {
     pub(super) fn new(number: u64, stored: Stored, sealed: Instant) -> Self {
@@ -114,6 +119,7 @@ impl Job {
             failures: 0,
             taken_before: 0,
             is_at_fault: false,
+            timeouts: 0,
         }
     }
 
@@ -234,6 +240,10 @@ impl Job {
     /// Halves the next request; `one_is_bad` if it was refused for something in it, not for its size.
     pub(super) fn halve_next(&mut self, one_is_bad: bool) {
         self.refusals += 1;
+        self.split_next(one_is_bad);
+    }
+
+    fn split_next(&mut self, one_is_bad: bool) {
         let Some(step) = self.steps.pop() else { return };
         let (first, second) = step.part.halves();
         self.steps.push(Step::new(second, step.mode));
@@ -244,22 +254,35 @@ impl Job {
     ///
     /// A store that answers so to one batch again and again, and takes others meanwhile, stumbles over something in it:
     /// then it is sent in halves, which leaves the others of the batch behind less and less.
-    pub(super) fn failed(&mut self, taken: u64) {
+    /// Says whether that is so.
+    pub(super) fn failed(&mut self, taken: u64) -> bool {
         if self.failures == 0 {
             self.taken_before = taken;
         }
         self.failures += 1;
         if self.failures < SUSPECT || taken == self.taken_before {
-            return;
+            return false;
         }
         self.taken_before = taken;
         self.is_at_fault = true;
         if self.next_len() > 1 {
-            self.halve_next(false);
+            self.split_next(false);
         }
         // The other parts first: they may be fine. Two halves of a refused part stay together.
         if self.steps.last().is_some_and(|step| !step.is_first_half) {
             self.steps.rotate_right(1);
+        }
+        true
+    }
+
+    /// The next request was not answered in time, with a connection standing.
+    ///
+    /// The store may be too slow for a request of that size, and has perhaps stored it each time: the first half goes
+    /// next, and is halved in its turn. So a store that is dead leaves a batch in a few parts, not in each of its records.
+    pub(super) fn timed_out(&mut self, taken: u64) {
+        self.timeouts += 1;
+        if !self.failed(taken) && self.timeouts >= TOO_LARGE && self.next_len() > 1 {
+            self.split_next(false);
         }
     }
 

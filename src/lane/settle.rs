@@ -65,6 +65,14 @@ impl Lane {
                 self.panicked(job, &message, is_hopeless, now);
             }
             Err(failure) => {
+                match failure.kind {
+                    FailureKind::Timeout => job.timed_out(self.taken),
+                    FailureKind::Reset | FailureKind::Other => {
+                        job.failed(self.taken);
+                    }
+                    // It had no part in these: nothing of it was sent.
+                    FailureKind::Resolve | FailureKind::Connect | FailureKind::Tls | FailureKind::Outdated => {}
+                }
                 self.again(job, None, failure.text, now);
                 // A store that resets the connection under a large body may have said 413, which nobody could read.
                 if failure.kind == FailureKind::Reset && payload_bytes > RESET_SPLITS && job.next_len() > 1 {

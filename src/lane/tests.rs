@@ -6,7 +6,7 @@ use crate::config::BacklogOverflow;
 use crate::frame::Callsite;
 use crate::health::{DestinationHealth, DestinationState};
 use crate::ledger::Ledger;
-use crate::wire::{Failure, Options};
+use crate::wire::{Failure, FailureKind, Options};
 
 /// Understands `ask`, `done` and `hold`, and otherwise the status.
 struct Later;
@@ -18,6 +18,10 @@ impl Backend for Later {
 
     fn url(&self) -> &str {
         "http://localhost/in"
+    }
+
+    fn cost(&self, _: &crate::frame::RecordRef<'_>) -> usize {
+        1
     }
 
     fn encode(&self, batch: &Batch<'_>) -> Payload {
@@ -44,11 +48,15 @@ struct Desk {
 
 impl Desk {
     fn new(backlog_bytes: usize) -> Self {
+        Self::with(backlog_bytes, 1)
+    }
+
+    fn with(backlog_bytes: usize, in_flight: usize) -> Self {
         let settings = LaneSettings {
             backlog_bytes,
             backlog_overflow: BacklogOverflow::DropOldest,
             batch_bytes: 1024,
-            in_flight: 1,
+            in_flight,
             linger: Duration::ZERO,
             timeout: Duration::from_secs(10),
             retry_for: Duration::from_secs(24 * 3600),
@@ -70,13 +78,22 @@ impl Desk {
 
     /// A record that is a batch of its own.
     fn emit(&mut self) {
+        self.emit_together(1);
+    }
+
+    /// So many records in one batch.
+    fn emit_together(&mut self, records: usize) {
+        (0..records).for_each(|_| self.add());
+        self.lane.seal_for_flush(self.now);
+        self.tick();
+    }
+
+    fn add(&mut self) {
         let callsite = Callsite::Inline { target: "shop", module: None, file: None, line: None };
         let frame = Frame::of(callsite, Severity::Info, 1, |writer| writer.fields.message(format_args!("hello")));
         let id = RecordId { incarnation: 1, sequence: self.sequence };
         self.sequence += 1;
         self.lane.take(&frame, id, 1, self.now);
-        self.lane.seal_for_flush(self.now);
-        self.tick();
     }
 
     fn tick(&mut self) {
@@ -95,8 +112,18 @@ impl Desk {
     }
 
     fn fail(&mut self, number: u64) {
-        let text = "refused".to_owned();
-        self.end(number, Err(Failure { kind: crate::wire::FailureKind::Connect, text }));
+        self.fail_by(number, FailureKind::Connect);
+    }
+
+    fn fail_by(&mut self, number: u64, kind: FailureKind) {
+        self.end(number, Err(Failure { kind, text: "refused".to_owned() }));
+    }
+
+    /// The first request under way: its batch and how many records it carries. Comes after any wait between attempts.
+    fn next_request(&mut self) -> (u64, usize) {
+        self.pass(Duration::from_secs(70));
+        let flight = self.lane.flights.first().expect("a request is under way");
+        (flight.job.number, flight.payload_bytes)
     }
 
     fn end(&mut self, number: u64, result: Result<Reply, Failure>) {
@@ -290,4 +317,55 @@ fn a_backend_that_panics_over_an_answer_loses_nothing() {
     assert_eq!(desk.books(), (0, 1, 0));
     desk.answer(0, 200, "done");
     assert_eq!(desk.books(), (1, 0, 0));
+}
+
+/// Ends each request that is under way, one at a time; returns how many records each carried.
+fn requests(desk: &mut Desk, most: usize, answer: impl Fn(u64, usize) -> Option<FailureKind>) -> Vec<usize> {
+    let mut sent = Vec::new();
+    while desk.books().1 > 0 && sent.len() < most {
+        let (number, records) = desk.next_request();
+        sent.push(records);
+        match answer(number, records) {
+            Some(kind) => desk.fail_by(number, kind),
+            None => desk.answer(number, 200, "done"),
+        }
+    }
+    sent
+}
+
+#[test]
+fn a_request_that_the_store_is_too_slow_for_is_sent_in_halves_until_it_is_not() {
+    let mut desk = Desk::new(1 << 20);
+    desk.emit_together(64);
+    let sent = requests(&mut desk, 100, |_, records| (records > 10).then_some(FailureKind::Timeout));
+    assert_eq!(desk.books(), (64, 0, 0), "{sent:?}");
+    assert_eq!(sent[..6], [64, 64, 32, 16, 8, 8]);
+    assert!(sent.len() <= 2 + 3 + 8 + 3, "{sent:?}");
+}
+
+#[test]
+fn a_dead_store_leaves_a_batch_in_a_few_parts_and_a_missing_one_leaves_it_whole() {
+    let parts =
+        [(FailureKind::Timeout, 7), (FailureKind::Connect, 1), (FailureKind::Other, 1), (FailureKind::Reset, 1)];
+    for (kind, parts) in parts {
+        let mut desk = Desk::new(1 << 20);
+        desk.emit_together(64);
+        requests(&mut desk, 100, |_, _| Some(kind));
+        assert_eq!(desk.books(), (0, 64, 0));
+        let sent = requests(&mut desk, 100, |_, _| None);
+        assert_eq!((sent.len(), desk.books()), (parts, (64, 0, 0)), "{kind:?}: {sent:?}");
+    }
+}
+
+#[test]
+fn a_record_over_which_the_store_never_answers_holds_up_no_other() {
+    for kind in [FailureKind::Timeout, FailureKind::Reset, FailureKind::Other] {
+        // With one request at a time records arrive in order, so there it does.
+        let mut desk = Desk::with(1 << 20, 2);
+        desk.emit_together(1);
+        desk.fail_by(0, kind);
+        (0..20).for_each(|_| desk.emit_together(10));
+        requests(&mut desk, 100, |number, _| (number == 0).then_some(kind));
+        assert_eq!(desk.books(), (200, 1, 0), "{kind:?}");
+    }
 }

@@ -93,7 +93,7 @@ impl Purse {
             None => {
                 let Ok(mut source) = tokio::time::timeout_at(deadline, self.source.lock()).await else {
                     let text = "there is no token for the store yet: another request still waits for one".to_owned();
-                    return Err(Failure { kind: FailureKind::Timeout, text });
+                    return Err(Failure { kind: FailureKind::Other, text });
                 };
                 match self.look() {
                     (Some(held), ..) => held,
@@ -228,7 +228,8 @@ async fn ask(errand: Errand, deadline: Deadline) -> Result<Reply, Failure> {
     let left = deadline.saturating_duration_since(Deadline::now());
     let mut reply = attempt.run(payload, left).await.map_err(|failure| Failure {
         text: format!("no token for the store: {failure}{}{hint}", if hint.is_empty() { "" } else { "; " }),
-        ..failure
+        // Not `Timeout`: the store was sent nothing, so it was not too slow for it.
+        kind: if failure.kind == FailureKind::Timeout { FailureKind::Other } else { failure.kind },
     })?;
     if !(200..300).contains(&reply.status) {
         secrets.iter().filter(|secret| secret.len() >= SHORTEST_SECRET).for_each(|secret| {
