@@ -3,6 +3,12 @@
 use std::io::Read as _;
 use std::path::Path;
 
+use crate::frame::cut_key;
+
+/// Names of attributes. VictoriaLogs drops each record that has a name of more than 128 bytes, and up to seven of them are
+/// ours, as in `labels.NAME`.
+const KEY_BYTES: usize = 120;
+
 /// The identity that all records of a pipeline share.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Resource {
@@ -131,7 +137,7 @@ impl Resource {
     /// All others, each key once, in the order in which they were found.
     ///
     /// Keys: `namespace`, `pod`, `node`, `container`, `host`, and what `LOGCHUTE_LABELS` and
-    /// `OTEL_RESOURCE_ATTRIBUTES` give.
+    /// `OTEL_RESOURCE_ATTRIBUTES` give. One of more than 120 bytes is cut, and ends with a checksum.
     pub fn attributes(&self) -> impl Iterator<Item = (&str, &str)> {
         self.attributes.iter().map(|(key, value)| (key.as_str(), value.as_str()))
     }
@@ -148,9 +154,14 @@ impl Resource {
         ["host", "node", "pod"].into_iter().find_map(|key| self.get(key))
     }
 
-    /// Sets an attribute, in place of an earlier one of that key.
+    /// Sets an attribute, in place of an earlier one of that key, which is cut to [`KEY_BYTES`].
     pub(crate) fn set(&mut self, key: impl Into<String>, value: impl Into<String>) {
-        let (key, value) = (key.into(), value.into());
+        let (mut key, value) = (key.into(), value.into());
+        if key.len() > KEY_BYTES {
+            let mut short = String::new();
+            cut_key(&key, KEY_BYTES, &mut short);
+            key = short;
+        }
         match self.attributes.iter_mut().find(|(name, _)| *name == key) {
             Some((_, there)) => *there = value,
             None => self.attributes.push((key, value)),

@@ -41,6 +41,12 @@ pub(super) trait Form {
         Cow::Borrowed(name)
     }
 
+    /// The most bytes of a name that is put together here; longer ones of the program's own are up to
+    /// [`known_as`](Self::known_as).
+    fn longest_name(&self) -> usize {
+        KEY_MAX
+    }
+
     /// What follows the name of a field that was cut, and names the length that it had.
     fn len_suffix(&self) -> &'static str {
         ".original_len"
@@ -159,7 +165,7 @@ fn free_name(
     let mut number = String::new();
     let key = &*form.tame(key);
     for next in 2.. {
-        let room = KEY_MAX - prefix.len() - suffix.len() - number.len();
+        let room = form.longest_name() - prefix.len() - suffix.len() - number.len();
         let mut name = String::new();
         if key.len() > room {
             cut_key(key, room, &mut name);

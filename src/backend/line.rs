@@ -5,12 +5,14 @@
 //! its place; a field of any other name that stands here already becomes `field_NAME`, see `flat.rs`. An object that
 //! would be longer than its store takes is written again with its longest values cut, and says so.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use super::flat::{self, Form, Ids, Names};
+use super::flattened::Room;
 use super::sites::Sites;
-use super::{RecordRef, Records, Value, json};
-use crate::frame::{CharBoundary as _, Raw};
+use super::{Field, RecordRef, Records, Value, json};
+use crate::frame::{CharBoundary as _, KEY_MAX, Raw, cut_key};
 
 /// What a line needs in the worst case when all but the head of the record is left out.
 pub(super) const SHORTEST_LIMIT: usize = 4096;
@@ -36,6 +38,8 @@ pub(super) struct Shape<'s> {
     pub(super) reserved: &'s Names<'static>,
     /// Fields that the store knows by another name. A field of that name is the same to it, and goes first.
     pub(super) renamed: &'static [(&'static str, &'static str)],
+    /// The most bytes of a field's name; longer ones are cut.
+    pub(super) longest_name: usize,
     /// The most bytes that an object may have; at least [`SHORTEST_LIMIT`].
     pub(super) most: usize,
 }
@@ -56,6 +60,8 @@ pub(super) enum Number {
 pub(super) enum Values {
     /// All of them.
     Typed,
+    /// All of them, but of objects it makes fields `outer.inner`, see `flattened.rs`.
+    Flattened,
     /// Nested ones as a text that holds JSON.
     Flat,
     /// Nothing but texts.
@@ -72,6 +78,7 @@ impl Shape<'static> {
         values: Values::Typed,
         reserved: &RESERVED,
         renamed: &[],
+        longest_name: KEY_MAX,
         most: usize::MAX,
     };
 }
@@ -158,7 +165,7 @@ impl<'l> Lines<'l> {
             out.push(b'"');
         }
         self.id(out, record);
-        let mut form = Line { out, shape: &self.shape, tail: &self.tail, replaced: 0 };
+        let mut form = Line::new(out, record, &self.shape, &self.tail);
         flat::fill(&mut form, record.fields(), cap, message_cut);
         let replaced = form.replaced;
         self.tail.write(out, replaced);
@@ -209,7 +216,7 @@ impl<'l> Lines<'l> {
         self.sites = Sites::default();
         let message_cut = self.head(out, record, 256);
         self.id(out, record);
-        let mut form = Line { out, shape: &self.shape, tail: &self.tail, replaced: 0 };
+        let mut form = Line::new(out, record, &self.shape, &self.tail);
         form.put("truncated", true, Value::Bool(true));
         form.put("original_len", true, Value::U64(message_cut.unwrap_or(record.message().len() as u64)));
         let lost = record.fields().count() as u64 + u64::from(record.fields_left_out());
@@ -275,11 +282,25 @@ struct Line<'l, 's> {
     out: &'l mut Vec<u8>,
     shape: &'l Shape<'s>,
     tail: &'l Tail<'s>,
+    record: &'l RecordRef<'l>,
+    /// What the store may still make fields of.
+    room: Room,
     /// A bit for each attribute of the resource whose name a field has.
     replaced: u128,
 }
 
-impl Line<'_, '_> {
+impl<'l, 's> Line<'l, 's> {
+    #[inline]
+    fn new(out: &'l mut Vec<u8>, record: &'l RecordRef<'l>, shape: &'l Shape<'s>, tail: &'l Tail<'s>) -> Self {
+        Self { out, shape, tail, record, room: Room::new(shape.longest_name), replaced: 0 }
+    }
+
+    fn stays_nested(&mut self, name: &str, json: &str) -> bool {
+        let names = self.record.all_fields().map(|field| field.key);
+        let attributes = self.tail.names.iter().map(|name| -> &'l str { name });
+        self.room.takes(name, json, names.chain(attributes))
+    }
+
     fn renamed<'n>(&self, name: &'n str) -> &'n str {
         let found = self.shape.renamed.iter().find(|(ours, _)| *ours == name);
         found.map_or(name, |(_, theirs)| theirs)
@@ -303,7 +324,22 @@ impl Form for Line<'_, '_> {
 
     #[inline]
     fn is_plain(&self, name: &str) -> bool {
-        self.shape.renamed.is_empty() || self.renamed(name) == name
+        (self.shape.renamed.is_empty() || self.renamed(name) == name)
+            && (self.shape.longest_name == KEY_MAX || name.len() + 4 < self.shape.longest_name)
+    }
+
+    #[inline]
+    fn known_as<'f>(&self, field: &Field<'f>) -> Cow<'f, str> {
+        if field.key.len() <= self.shape.longest_name {
+            return Cow::Borrowed(field.key);
+        }
+        let mut name = String::new();
+        cut_key(field.key, self.shape.longest_name, &mut name);
+        Cow::Owned(name)
+    }
+
+    fn longest_name(&self) -> usize {
+        self.shape.longest_name
     }
 
     #[inline]
@@ -317,6 +353,10 @@ impl Form for Line<'_, '_> {
         self.out.extend_from_slice(b"\":");
         match self.shape.values {
             Values::Typed => json::value(self.out, value),
+            Values::Flattened => match value {
+                Value::Json(json) if !self.stays_nested(name, json) => json::string(self.out, json),
+                value => json::value(self.out, value),
+            },
             Values::Flat if !matches!(value, Value::Json(_)) => json::value(self.out, value),
             Values::Flat | Values::Texts => self.as_text(value),
         }

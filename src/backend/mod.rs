@@ -18,6 +18,7 @@ mod corpus;
 mod describe;
 mod facts;
 mod flat;
+mod flattened;
 #[cfg(test)]
 mod generated;
 pub mod json;

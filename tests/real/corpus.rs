@@ -3,6 +3,7 @@
 use logchute::Severity;
 use serde_json::json;
 
+use crate::extremes::extremes;
 use crate::given::Given;
 
 /// Names that say what became of a record: a field that is named so comes back as `field_NAME` from every server.
@@ -61,11 +62,13 @@ pub(crate) struct Case {
     pub(crate) severity: Severity,
     pub(crate) message: String,
     pub(crate) fields: Vec<(&'static str, Given)>,
+    /// Each field comes back as the way says; else see `extremes.rs`.
+    pub(crate) keeps_its_shape: bool,
 }
 
 impl Case {
     pub(crate) fn new(what: &'static str, message: impl Into<String>) -> Self {
-        Self { what, severity: Severity::Info, message: message.into(), fields: Vec::new() }
+        Self { what, severity: Severity::Info, message: message.into(), fields: Vec::new(), keeps_its_shape: true }
     }
 
     pub(crate) fn at(mut self, severity: Severity) -> Self {
@@ -167,5 +170,6 @@ pub(crate) fn corpus() -> Vec<Case> {
             .filter(|&severity| severity >= Severity::Info)
             .map(|severity| Case::new("a level", format!("at {severity}")).at(severity)),
     );
+    cases.extend(extremes());
     cases
 }

@@ -7,11 +7,12 @@
 use std::ops::Range;
 
 use super::super::flat::{self, Form, Ids, Names};
+use super::super::flattened::Room;
 use super::super::sites::Sites;
 use super::super::{Batch, Field, Mode, RecordRef, Resource, Value, json};
 use super::names;
 use super::place::Index;
-use crate::frame::{CharBoundary as _, Raw};
+use crate::frame::{CharBoundary as _, KEY_MAX, Raw};
 use std::borrow::Cow;
 
 /// The version of the schema whose names are used.
@@ -33,6 +34,8 @@ pub(super) struct Shape<'s> {
     pub(super) has_ids: bool,
     /// The most bytes of a document.
     pub(super) most: usize,
+    /// The store makes fields of the members of objects, see `flattened.rs`.
+    pub(super) flattens: bool,
 }
 
 /// The whole body, and what the resource takes in each document.
@@ -170,7 +173,8 @@ impl Documents<'_> {
         if !self.shape.has_ids {
             self.id(out, record);
         }
-        let mut form = Document { out, tail: &self.tail, replaced: 0 };
+        let room = self.shape.flattens.then_some(Room::new(KEY_MAX));
+        let mut form = Document { out, tail: &self.tail, room, replaced: 0 };
         flat::fill(&mut form, record.fields(), cap, message_cut);
         let replaced = form.replaced;
         self.tail.write(out, replaced);
@@ -272,8 +276,17 @@ fn site(out: &mut Vec<u8>, record: &RecordRef<'_>) {
 struct Document<'d, 'r> {
     out: &'d mut Vec<u8>,
     tail: &'d Tail<'r>,
+    /// What the store may still make fields of, if it does.
+    room: Option<Room>,
     /// A bit for each attribute of the resource whose name a field has.
     replaced: u128,
+}
+
+impl Document<'_, '_> {
+    fn stays_nested(&mut self, name: &str, json: &str) -> bool {
+        // No two names are the same, and those of objects are told from all others already.
+        self.room.as_mut().is_none_or(|room| room.takes(name, json, std::iter::empty()))
+    }
 }
 
 impl Form for Document<'_, '_> {
@@ -319,6 +332,7 @@ impl Form for Document<'_, '_> {
         match value {
             // Its widest integer is `long`, and a first value above that could never be stored.
             Value::U64(wide) if i64::try_from(wide).is_err() => json::value(self.out, Value::U128(wide.into())),
+            Value::Json(json) if !self.stays_nested(name, json) => json::string(self.out, json),
             value => json::value(self.out, value),
         }
     }

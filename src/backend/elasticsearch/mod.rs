@@ -119,6 +119,7 @@ impl Backend for Elasticsearch {
         let shape = Shape {
             index: self.place.index.as_ref(),
             has_ids: !self.place.is_victorialogs,
+            flattens: self.place.is_victorialogs,
             most: if self.place.is_victorialogs { VICTORIALOGS_LINE } else { usize::MAX },
         };
         let (body, resource_bytes) = document::body(&shape, batch);

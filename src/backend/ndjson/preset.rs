@@ -148,7 +148,7 @@ impl Preset {
                 path: "/api/default/default/_json",
             },
             Self::VictoriaLogs => Row {
-                shape: Shape { most: VICTORIALOGS_LINE, ..PLAIN },
+                shape: Shape { most: VICTORIALOGS_LINE, values: Values::Flattened, ..PLAIN },
                 framing: LINES,
                 facts: Facts::new("victorialogs").gzip().newest(Duration::from_secs(48 * HOUR.as_secs())),
                 path: "/insert/jsonline",

@@ -116,7 +116,7 @@ impl Otlp {
         self.path().ends_with(VICTORIALOGS_PATH)
     }
 
-    fn limits(&self) -> record::Limits {
+    fn limits(&self) -> record::Limits<'static> {
         if self.is_loki() {
             record::Limits::LOKI
         } else if self.is_victorialogs() {
@@ -128,7 +128,7 @@ impl Otlp {
 
     fn request<W: Wire>(&self, batch: &Batch<'_>) -> Vec<u8> {
         let attributes = resource::attributes(batch.resource());
-        let mut limits = self.limits();
+        let mut limits: record::Limits<'_> = self.limits();
         limits.leave_room_for(&attributes);
         let mut body = Vec::with_capacity(batch.cost() * 9 / 8 + 1024);
         let mut scratch = Scratch::default();

@@ -4,10 +4,11 @@ use std::collections::HashSet;
 use std::fmt;
 use std::marker::PhantomData;
 
-use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::de::{Deserializer, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::super::Value;
+use super::super::flattened::Members;
 use super::wire::{Place, Wire};
 
 /// Writes the value: integers as such within 64 bits with a sign, and as texts of all their digits beyond; null as the
@@ -23,21 +24,6 @@ pub(super) fn any<W: Wire>(out: &mut Vec<u8>, json: &str) {
         Ok(raw) => part::<W>(out, raw, 0),
         Err(_) => W::any(out, Value::Str(json)),
     }
-}
-
-/// How many members are within, objects in objects included, and the longest `.outer.inner` of theirs in bytes.
-pub(super) fn members(json: &str) -> (usize, usize) {
-    fn within(json: &str, depth: usize) -> (usize, usize) {
-        if !json.starts_with('{') || depth > DEPTH_MAX {
-            return (0, 0);
-        }
-        let Ok(Members(all)) = serde_json::from_str(json) else { return (0, 0) };
-        all.iter().fold((0, 0), |(count, longest), (name, value)| {
-            let (of_its, below) = within(value.get(), depth + 1);
-            (count + 1 + of_its, longest.max(1 + name.len() + below))
-        })
-    }
-    within(json.trim_start(), 0)
 }
 
 /// Frames hold no deeper nesting than sixteen levels; bytes that only look like one shall not exhaust the stack.
@@ -75,29 +61,6 @@ fn number<W: Wire>(out: &mut Vec<u8>, text: &str) {
         (Ok(value), _) if text != "-0" => W::any(out, Value::I64(value)),
         (_, Ok(value)) if value.is_finite() && (!is_integer || text == "-0") => W::any(out, Value::F64(value)),
         _ => W::any(out, Value::Str(text)),
-    }
-}
-
-/// Members of an object, as they stand in the text.
-struct Members<'j>(Vec<(String, &'j RawValue)>);
-
-impl<'de> Deserialize<'de> for Members<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct All;
-        impl<'de> Visitor<'de> for All {
-            type Value = Members<'de>;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members<'de>, A::Error> {
-                let mut all = Vec::new();
-                while let Some(member) = map.next_entry()? {
-                    all.push(member);
-                }
-                Ok(Members(all))
-            }
-        }
-        deserializer.deserialize_map(All)
     }
 }
 

@@ -8,6 +8,7 @@
 use std::marker::PhantomData;
 
 use super::super::flat::{self, Form, Ids, Names};
+use super::super::flattened::Room;
 use super::super::{RecordRef, Value, json};
 use super::nested;
 use super::wire::{Head, Place, Tail, Wire};
@@ -23,7 +24,7 @@ const MORE: &str = "more";
 const EXCEPTION_MESSAGE: &str = "exception.message";
 const EXCEPTION_TYPE: &str = "exception.type";
 
-const RESERVED: Names<'static> =
+static RESERVED: Names<'static> =
     Names::new(&flat::joined::<{ flat::RESERVED.len() }, 5, { flat::RESERVED.len() + 5 }>(
         flat::RESERVED,
         [UID, FILE, LINE, THREAD, MORE],
@@ -31,7 +32,9 @@ const RESERVED: Names<'static> =
 
 /// What a store takes of a record.
 #[derive(Clone, Copy)]
-pub(super) struct Limits {
+pub(super) struct Limits<'r> {
+    /// What is said once of all records.
+    resource: &'r [(&'r str, &'r str)],
     attributes: usize,
     /// Of names and values.
     bytes: usize,
@@ -43,25 +46,26 @@ pub(super) struct Limits {
 enum Nested {
     /// Arrays and lists of pairs.
     Kept,
-    /// The same, of which the store makes `outer.inner` for so many members at most, in a record.
-    Flattened(usize),
+    /// The same, of which the store makes fields `outer.inner`.
+    Flattened(Room),
     /// JSON text.
     Text,
 }
 
-impl Limits {
+impl<'r> Limits<'r> {
     /// The protocol has none, and a frame has at most 128 fields and a mebibyte.
-    pub(super) const NONE: Self = Self { attributes: usize::MAX, bytes: usize::MAX, nested: Nested::Kept };
+    pub(super) const NONE: Self =
+        Self { resource: &[], attributes: usize::MAX, bytes: usize::MAX, nested: Nested::Kept };
     /// Loki takes 128 keys of structured metadata (`max_structured_metadata_entries_count`) and 64 KiB
     /// (`max_structured_metadata_size`), in which it counts attributes of the resource, severity, trace, scope and times,
     /// and each member of a nested value.
-    pub(super) const LOKI: Self = Self { attributes: 116, bytes: 60 * 1024, nested: Nested::Text };
-    /// VictoriaLogs drops a record of more than 1,000 fields (`-insert.maxFieldsPerLine`), or with a name of more than 128
-    /// bytes, and says that it took it.
-    pub(super) const VICTORIALOGS: Self = Self { nested: Nested::Flattened(500), ..Self::NONE };
+    pub(super) const LOKI: Self = Self { attributes: 116, bytes: 60 * 1024, nested: Nested::Text, ..Self::NONE };
+    /// VictoriaLogs, see `flattened.rs`.
+    pub(super) const VICTORIALOGS: Self = Self { nested: Nested::Flattened(Room::new(KEY_MAX)), ..Self::NONE };
 
     /// Where there are limits, those attributes count as well.
-    pub(super) fn leave_room_for(&mut self, resource: &[(&str, &str)]) {
+    pub(super) fn leave_room_for(&mut self, resource: &'r [(&'r str, &'r str)]) {
+        self.resource = resource;
         let bytes: usize = resource.iter().map(|(key, value)| key.len() + value.len()).sum();
         if self.attributes < usize::MAX {
             self.attributes = self.attributes.saturating_sub(resource.len()).max(16);
@@ -81,7 +85,7 @@ pub(super) struct Scratch {
 
 /// Writes the record.
 #[inline]
-pub(super) fn write<W: Wire>(out: &mut Vec<u8>, record: &RecordRef<'_>, limits: Limits, scratch: &mut Scratch) {
+pub(super) fn write<W: Wire>(out: &mut Vec<u8>, record: &RecordRef<'_>, limits: Limits<'_>, scratch: &mut Scratch) {
     let start = out.len();
     let bytes = write_cut::<W>(out, record, limits, usize::MAX, scratch);
     if bytes > limits.bytes {
@@ -92,7 +96,7 @@ pub(super) fn write<W: Wire>(out: &mut Vec<u8>, record: &RecordRef<'_>, limits: 
 
 /// Writes the record with values cut as much as it takes.
 #[cold]
-fn shorter<W: Wire>(out: &mut Vec<u8>, record: &RecordRef<'_>, limits: Limits, scratch: &mut Scratch) {
+fn shorter<W: Wire>(out: &mut Vec<u8>, record: &RecordRef<'_>, limits: Limits<'_>, scratch: &mut Scratch) {
     let start = out.len();
     let mut cap = limits.bytes / 2;
     loop {
@@ -128,7 +132,7 @@ fn head<'a>(record: &RecordRef<'_>, message: &'a str) -> Head<'a> {
 fn write_cut<W: Wire>(
     out: &mut Vec<u8>,
     record: &RecordRef<'_>,
-    limits: Limits,
+    limits: Limits<'_>,
     cap: usize,
     scratch: &mut Scratch,
 ) -> usize {
@@ -199,7 +203,7 @@ fn write_site<W: Wire>(out: &mut Vec<u8>, record: &RecordRef<'_>) {
 struct Attributes<'w, W> {
     record: &'w RecordRef<'w>,
     out: &'w mut Vec<u8>,
-    limits: Limits,
+    limits: Limits<'w>,
     count: usize,
     /// Of names and values.
     bytes: usize,
@@ -211,7 +215,7 @@ struct Attributes<'w, W> {
     wire: PhantomData<W>,
 }
 
-impl<W: Wire> Attributes<'_, W> {
+impl<'w, W: Wire> Attributes<'w, W> {
     #[inline]
     fn attribute(&mut self, name: &str, value: Value<'_>) {
         self.count += 1;
@@ -232,11 +236,11 @@ impl<W: Wire> Attributes<'_, W> {
         match &mut self.limits.nested {
             Nested::Kept => true,
             Nested::Text => false,
-            Nested::Flattened(left) => {
-                let (members, longest) = nested::members(json);
-                let fits = members <= *left && name.len() + longest <= KEY_MAX;
-                *left -= if fits { members } else { 0 };
-                fits
+            Nested::Flattened(room) => {
+                let names = self.record.all_fields().map(|field| field.key);
+                let reserved = RESERVED.iter().map(|name| -> &'w str { name });
+                let attributes = self.limits.resource.iter().map(|(name, _)| *name);
+                room.takes(name, json, names.chain(reserved).chain(attributes))
             }
         }
     }

@@ -16,11 +16,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use super::flat::{self, Names};
-use super::line::{self, Lines, Number, Shape, Tail};
+use super::line::{self, Lines, Number, Shape, Tail, Values};
 use super::ndjson::host_and_path;
 use super::{
     Backend, Batch, Facts, Foreign, Payload, RecordRef, Reply, Resource, Says, Scheme, TokenAs, Verdict, Written, json,
 };
+use crate::frame::KEY_MAX;
 use crate::numbers::Numbers;
 use crate::resource::percent_decoded;
 
@@ -29,6 +30,9 @@ const PATH: &str = "/services/collector/event";
 /// Splunk Cloud is said to take 1 MB, and older Splunk Enterprise 1,000,000 bytes (`[http_input] max_content_length`).
 const BODY: usize = 1_000_000;
 const ENVELOPE: usize = 950_000;
+
+/// VictoriaLogs' path.
+const VICTORIALOGS_PATH: &str = "/insert/splunk/services/collector/event";
 
 /// Fields that Splunk gives every event.
 static RESERVED: Names<'static> = Names::new(&flat::joined::<14, 9, 23>(
@@ -87,7 +91,7 @@ impl Splunk {
         let address = whole(address);
         // VictoriaLogs takes the first of some fields as the message, and `line` and `log` stand before `message` there.
         let names_message = kept.iter().any(|part| part.starts_with("_msg_field="));
-        if address.ends_with("/insert/splunk/services/collector/event") && !names_message {
+        if address.ends_with(VICTORIALOGS_PATH) && !names_message {
             kept.push("_msg_field=event.message");
         }
         let joint = if kept.is_empty() { "" } else { "?" };
@@ -144,6 +148,18 @@ impl Splunk {
         self.ack = Some(format!("{base}/services/collector/ack?{query}"));
         self.url = url;
         self
+    }
+
+    fn shape<'o>(&self, open: &'o [u8]) -> Shape<'o> {
+        if !self.is_victorialogs() {
+            return shape(open);
+        }
+        // It makes fields of all members, those of the event included: `event.NAME`.
+        Shape { values: Values::Flattened, longest_name: KEY_MAX - "event.".len(), ..shape(open) }
+    }
+
+    fn is_victorialogs(&self) -> bool {
+        self.url.split('?').next().is_some_and(|address| address.ends_with(VICTORIALOGS_PATH))
     }
 
     /// What each envelope begins with: all keys but `time` and `event` stand before them.
@@ -219,7 +235,7 @@ impl Backend for Splunk {
     fn encode(&self, batch: &Batch<'_>) -> Payload {
         let resource = batch.resource();
         let open = self.opening(resource);
-        let shape = shape(&open);
+        let shape = self.shape(&open);
         let service = |out: &mut Vec<u8>, most| {
             out.extend_from_slice(b"},\"fields\":{");
             let start = out.len();
