@@ -24,7 +24,7 @@ pub(super) fn judge(reply: &Reply, most: usize) -> Verdict {
     }
     let text = reply.text();
     if let Some((_, map)) = text.split_once(ERRORS) {
-        return items(map, most);
+        return items(map, most).unwrap_or_else(|| Verdict::of_status(reply));
     }
     let lower = text.to_lowercase();
     let has = |part: &str| lower.contains(part);
@@ -37,12 +37,13 @@ pub(super) fn judge(reply: &Reply, most: usize) -> Verdict {
     }
 }
 
-/// What the map says of each entry; `text` begins behind its name.
-fn items(text: &str, most: usize) -> Verdict {
+/// What the map says of each entry; `text` begins behind its name. Nothing where it is whole and names only entries that no
+/// request can have had: that proves of none that it is stored.
+fn items(text: &str, most: usize) -> Option<Verdict> {
     let (named, whole) = read(text);
     if named.is_empty() {
         // The first entry alone fills the reply, or the map is none: smaller requests have smaller replies.
-        return Verdict::Split;
+        return Some(Verdict::Split);
     }
     let (mut retry, mut rejected) = (Vec::new(), Vec::new());
     for (at, code, reason) in named {
@@ -61,7 +62,8 @@ fn items(text: &str, most: usize) -> Verdict {
         // The lane leaves out places that the batch does not have.
         retry.extend((0..most).filter(|&at| !is_named[at]));
     }
-    Verdict::Items { retry, rejected, fallback: Vec::new() }
+    let names_any = !retry.is_empty() || !rejected.is_empty();
+    names_any.then_some(Verdict::Items { retry, rejected, fallback: Vec::new() })
 }
 
 /// Places, codes and reasons, and whether that is all of the map.

@@ -177,8 +177,12 @@ fn n1_what_a_store_says_within_a_success_is_counted() {
     let why = "Too old data, only last 5 hours data can be ingested.";
     assert_eq!(judge(Preset::OpenObserve, 200, two), lost(2, why));
     assert_eq!(judge(Preset::OpenObserve, 503, two), Verdict::Retry { after: None });
-    let silent = r#"{"status":[{"failed":1,"error":null}]}"#;
-    assert_eq!(judge(Preset::OpenObserve, 200, silent), lost(1, "it does not say why"));
+    for error in ["null", r#""""#, r#"" \n""#] {
+        let silent = format!(r#"{{"status":[{{"failed":1,"error":{error}}}]}}"#);
+        assert_eq!(judge(Preset::OpenObserve, 200, &silent), lost(1, "it does not say why"));
+        let silent = format!(r#"{{"failed":1,"failures":[{{"error":{error}}}]}}"#);
+        assert_eq!(judge(Preset::Axiom, 200, &silent), lost(1, "it does not say why"));
+    }
 
     let fine = r#"{"ingested":2,"failed":0,"failures":[],"processedBytes":16}"#;
     assert_eq!(judge(Preset::Axiom, 200, fine), Verdict::Ack);

@@ -72,6 +72,17 @@ fn of_a_reply_that_was_cut_nothing_counts_as_stored_that_was_not_read() {
 }
 
 #[test]
+fn a_map_that_names_only_entries_that_were_never_sent_counts_none_as_stored() {
+    let far = partial(&[(1000, 3), (5000, 14)]);
+    assert!(matches!(google().judge(&Reply::new(400, far.clone())), Verdict::Reject(_)));
+    assert!(matches!(google().judge(&Reply::new(403, far.clone())), Verdict::Hold(_)));
+    // Where it is cut, what was not read may name any.
+    let cut = far[..far.len() - 30].to_owned();
+    let Verdict::Items { retry, rejected, .. } = google().judge(&Reply::new(400, cut)) else { panic!("not by entry") };
+    assert_eq!((retry.len(), rejected.len()), (1000, 0));
+}
+
+#[test]
 fn no_reply_however_broken_makes_it_panic_or_take_long() {
     let mut random = fastrand::Rng::with_seed(4);
     let real =
