@@ -122,7 +122,7 @@ impl Desk {
     /// The first request under way: its batch and how many records it carries. Comes after any wait between attempts.
     fn next_request(&mut self) -> (u64, usize) {
         self.pass(Duration::from_secs(70));
-        let flight = self.lane.flights.first().expect("a request is under way");
+        let flight = self.lane.flights.iter().next().expect("a request is under way");
         (flight.job.number, flight.payload_bytes)
     }
 
