@@ -47,21 +47,21 @@ pub use crate::resource::Resource;
 
 scheme::backends! {
     #[cfg(feature = "datadog")]
-    datadog: Datadog;
+    datadog("datadog"): Datadog;
     #[cfg(feature = "elasticsearch")]
-    elasticsearch: Elasticsearch;
+    elasticsearch("elasticsearch", "opensearch", "es"): Elasticsearch;
     #[cfg(feature = "forward")]
-    forward: Forward;
+    forward("forward", "fluent"): Forward;
     #[cfg(feature = "google_cloud")]
-    google_cloud: GoogleCloud;
-    loki: Loki, Encoding;
-    ndjson: Ndjson, Preset [AXIOM, BETTER_STACK, NEW_RELIC, OPENOBSERVE, VICTORIALOGS];
+    google_cloud("gcl", "google_cloud", "stackdriver"): GoogleCloud;
+    loki("loki", "loki-json"): Loki, Encoding;
+    ndjson("ndjson"): Ndjson, Preset [AXIOM, BETTER_STACK, NEW_RELIC, OPENOBSERVE, VICTORIALOGS];
     #[cfg(feature = "otlp")]
-    otlp: Otlp;
+    otlp("otlp", "otlp-json"): Otlp;
     #[cfg(feature = "splunk")]
-    splunk: Splunk;
+    splunk("splunk"): Splunk;
     #[cfg(feature = "syslog")]
-    syslog: Facility, Framing, Syslog;
+    syslog("syslog"): Facility, Framing, Syslog;
 }
 
 /// What speaks to one kind of store. Not yet stable, see the [module](self).

@@ -6,22 +6,40 @@
 use super::Backend;
 use crate::error::Error;
 
-/// The modules of all backends, what they make public, and the list of their schemes: one line each. A backend has one
-/// `SCHEME`, and may have more of them, in brackets.
+/// The modules of all backends, their names in the URL, the feature that compiles each in, what they make public, and
+/// the list of their schemes: one line each. A backend has one `SCHEME`, and may have more of them, in brackets.
 macro_rules! backends {
-    ($($(#[$gate:meta])* $module:ident: $($public:ident),+ $([$($more:ident),+])?;)+) => {
-        $($(#[$gate])* mod $module;)+
-        $($(#[$gate])* pub use self::$module::{$($public),+};)+
+    ($(
+        $(#[cfg(feature = $feature:literal)])?
+        $module:ident($($name:literal),+): $($public:ident),+ $([$($more:ident),+])?;
+    )+) => {
+        $($(#[cfg(feature = $feature)])? mod $module;)+
+        $($(#[cfg(feature = $feature)])? pub use self::$module::{$($public),+};)+
+
+        /// What stands first in the URL, by module; the first name is the usual one.
+        mod names {
+            $(pub(super) const fn $module() -> &'static [&'static str] {
+                &[$($name),+]
+            })+
+        }
 
         /// All backends that are compiled in.
-        pub(crate) const SCHEMES: &[&Scheme] = &[$($(#[$gate])* &self::$module::SCHEME, $($(&self::$module::$more,)+)?)+];
+        pub(crate) const SCHEMES: &[&Scheme] = &[
+            $($(#[cfg(feature = $feature)])? &self::$module::SCHEME, $($(&self::$module::$more,)+)?)+
+        ];
+
+        /// Those that are not: their names, and the feature.
+        pub(crate) const ABSENT: &[(&[&str], &str)] = &[
+            $($(#[cfg(not(feature = $feature))] (names::$module(), $feature),)?)+
+        ];
     };
 }
 pub(super) use backends;
 
 /// One backend as the settings see it.
 pub(crate) struct Scheme {
-    /// What stands first in the URL, and as a bare name; the first is the usual one.
+    /// What stands first in the URL, and as a bare name; the first is the usual one. Those of a backend are in the list
+    /// of backends, so that they are known where it is not compiled in.
     pub(crate) names: &'static [&'static str],
     /// What follows the name in the URL.
     pub(crate) written: &'static [Written],

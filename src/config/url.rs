@@ -2,7 +2,7 @@
 
 use super::names::{PREFIX, distance};
 use super::reader::Reader;
-use crate::backend::{Backend, Says, Scheme, Setup, Written};
+use crate::backend::{ABSENT, Backend, Says, Scheme, Setup, Written};
 use crate::error::Error;
 use crate::voice::mask_url;
 use crate::wire::Names;
@@ -30,6 +30,12 @@ pub(super) fn backend(
             let examples =
                 over_http(schemes).map(|kind| format!("{kind}+{kind_of}://", kind_of = head)).collect::<Vec<_>>();
             return Err(refuse(format!("a URL that says which backend is meant: one of {}", examples.join(", "))));
+        }
+        if let Some((_, feature)) = ABSENT.iter().find(|(names, _)| names.contains(&kind)) {
+            return Err(refuse(format!(
+                "one of the backends of this build ({}): {kind} needs the feature `{feature}`, which is not compiled in",
+                listed(schemes)
+            )));
         }
         let nearest =
             kinds(schemes).min_by_key(|known| distance(kind, known)).filter(|known| distance(kind, known) <= 2);

@@ -217,7 +217,7 @@ impl Backend for Datadog {
 }
 
 pub(super) const SCHEME: Scheme = Scheme {
-    names: &["datadog"],
+    names: super::names::datadog(),
     written: &[Written::Http],
     default_url: Some("https://http-intake.logs.datadoghq.com"),
     foreign: &[

@@ -133,7 +133,7 @@ impl Backend for Elasticsearch {
 }
 
 pub(super) const SCHEME: Scheme = Scheme {
-    names: &["elasticsearch", "opensearch", "es"],
+    names: super::names::elasticsearch(),
     written: &[Written::Http],
     default_url: None,
     foreign: &[

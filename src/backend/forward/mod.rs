@@ -149,7 +149,7 @@ impl Backend for Forward {
 }
 
 pub(super) const SCHEME: Scheme = Scheme {
-    names: &["forward", "fluent"],
+    names: super::names::forward(),
     written: &[Written::Stream],
     // As the loggers of that world have it.
     default_url: Some("tcp://localhost:24224"),

@@ -254,7 +254,7 @@ impl Backend for GoogleCloud {
 }
 
 pub(super) const SCHEME: Scheme = Scheme {
-    names: &["gcl", "google_cloud", "stackdriver"],
+    names: super::names::google_cloud(),
     written: &[Written::Own, Written::Http],
     default_url: Some("gcl://"),
     // Those of Google's own world say a project or a path, and are looked up below.

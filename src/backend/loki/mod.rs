@@ -287,7 +287,7 @@ impl Wire for Protobuf {
 }
 
 pub(super) const SCHEME: Scheme = Scheme {
-    names: &["loki", "loki-json"],
+    names: super::names::loki(),
     written: &[Written::Http],
     default_url: None,
     foreign: &[

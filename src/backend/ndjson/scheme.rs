@@ -6,7 +6,7 @@ use crate::error::Error;
 
 // Every field is a field here; what `LOGCHUTE_LABELS` sets is in the resource.
 pub(crate) const SCHEME: Scheme = Scheme {
-    names: &["ndjson"],
+    names: super::super::names::ndjson(),
     written: &[Written::Http],
     default_url: None,
     foreign: &[],

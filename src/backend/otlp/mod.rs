@@ -198,7 +198,7 @@ const PROTOCOLS: [&str; 2] = ["OTEL_EXPORTER_OTLP_LOGS_PROTOCOL", "OTEL_EXPORTER
 
 /// Of each pair the one for logs goes first, as the specification has it.
 pub(super) const SCHEME: Scheme = Scheme {
-    names: &["otlp", "otlp-json"],
+    names: super::names::otlp(),
     written: &[Written::Http],
     default_url: Some("http://localhost:4318"),
     foreign: &[

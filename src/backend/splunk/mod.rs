@@ -260,7 +260,7 @@ impl Backend for Splunk {
 }
 
 pub(super) const SCHEME: Scheme = Scheme {
-    names: &["splunk"],
+    names: super::names::splunk(),
     written: &[Written::Http],
     default_url: None,
     foreign: &[Foreign::url("SPLUNK_HEC_URL"), Foreign::new("SPLUNK_HEC_TOKEN", Says::Token)],

@@ -209,7 +209,7 @@ impl Backend for Syslog {
 }
 
 pub(super) const SCHEME: Scheme = Scheme {
-    names: &["syslog"],
+    names: super::names::syslog(),
     written: &[Written::Stream],
     default_url: None,
     foreign: &[],

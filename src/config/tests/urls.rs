@@ -48,6 +48,34 @@ fn what_needs_tls_says_that_it_is_not_compiled_in() {
 }
 
 #[test]
+fn a_backend_that_is_not_compiled_in_names_its_feature() {
+    let absent = crate::backend::ABSENT;
+    for (names, feature) in absent {
+        for name in *names {
+            for given in [format!("{name}+https://host"), format!("{name}://host"), (*name).to_owned()] {
+                let (variable, value, must) = refusal(&[("LOGCHUTE_URL", &given)]);
+                assert_eq!((&*variable, &*value), ("LOGCHUTE_URL", &*given));
+                let expected = format!("{name} needs the feature `{feature}`, which is not compiled in");
+                assert!(must.ends_with(&expected), "{given}: {must}");
+            }
+        }
+    }
+    let of = |kind: &str| absent.iter().find(|(names, _)| names.contains(&kind)).map(|(_, feature)| *feature);
+    for (kind, feature, is_there) in [
+        ("datadog", "datadog", cfg!(feature = "datadog")),
+        ("opensearch", "elasticsearch", cfg!(feature = "elasticsearch")),
+        ("fluent", "forward", cfg!(feature = "forward")),
+        ("gcl", "google_cloud", cfg!(feature = "google_cloud")),
+        ("otlp-json", "otlp", cfg!(feature = "otlp")),
+        ("splunk", "splunk", cfg!(feature = "splunk")),
+        ("syslog", "syslog", cfg!(feature = "syslog")),
+    ] {
+        assert_eq!(of(kind), (!is_there).then_some(feature));
+    }
+    assert_eq!((of("loki"), of("axiom")), (None, None));
+}
+
+#[test]
 fn b8_user_and_password_in_a_url_are_refused_and_not_shown() {
     let (_, value, must) = refusal(&[("LOGCHUTE_URL", "loki+https://me:canary@host/x?token=canary")]);
     assert_eq!(value, "loki+https://***@host/x?token=***");
