@@ -1,5 +1,5 @@
 //! Pushes an application's logs **straight from the process to the log store**: `tracing` events and `log` records,
-//! in batches, with retries, to Loki, VictoriaLogs or any endpoint that takes lines of JSON.
+//! in batches, with retries, to one of many [stores](#stores), or any endpoint that takes lines of JSON.
 //! No node agent, no sidecar, no file in between.
 //!
 //! ```
@@ -70,7 +70,25 @@
 //! A record becomes one run of bytes on the thread that logs it, and these bytes are what the queue, the batches and the
 //! backlog hold. The modules follow that path: capture, frame, queue, worker, lane, backend, wire.
 //!
+//! # Stores
+//!
+//! | [`backend`] | `LOGCHUTE_URL` | feature |
+//! |---|---|---|
+//! | `Loki` | `loki+http://…`, `loki-json+http://…` | |
+//! | `Ndjson` | `ndjson+http://…`; presets `axiom`, `betterstack`, `newrelic`, `openobserve`, `victorialogs` | |
+//! | `Elasticsearch` | `elasticsearch+http://…`, `es+…`, `opensearch+…` | `elasticsearch` (default) |
+//! | `Otlp` | `otlp+http://…`, `otlp-json+http://…` | `otlp` (default) |
+//! | `GoogleCloud` | `gcl://project` | `google_cloud` |
+//! | `Splunk` | `splunk+https://…` | `splunk` |
+//! | `Datadog` | `datadog`, `datadog+https://…` | `datadog` |
+//! | `Forward` | `forward://…`, `forward+tls://…` | `forward` |
+//! | `Syslog` | `syslog://…`, `syslog+tls://…` | `syslog` |
+//!
+//! A URL whose backend is not compiled in is an error that names the feature.
+//!
 //! # Features
+//!
+//! Besides those of the stores:
 //!
 //! | feature | what it brings |
 //! |---|---|
