@@ -93,7 +93,7 @@
 //! | feature | what it brings |
 //! |---|---|
 //! | `tls` (default) | `https` destinations, by rustls with ring and the platform's roots |
-//! | `testing` | [`testing`]: a scripted store, and a capture that is scoped to a test |
+//! | `testing` | `logchute::testing`: a scripted store, and a capture that is scoped to a test |
 //! | `backoff` | [`Destination::retry`] takes a `backoff::ExponentialBackoff`. Off by default: that crate is unmaintained |
 
 #![forbid(unsafe_code)]
