@@ -12,7 +12,7 @@ use super::flat::{self, Form, Ids, Names};
 use super::flattened::Room;
 use super::sites::Sites;
 use super::{Field, RecordRef, Records, Value, json};
-use crate::frame::{CharBoundary as _, KEY_MAX, Raw, cut_key};
+use crate::frame::{CharBoundary as _, KEY_MAX, cut_key};
 
 /// What a line needs in the worst case when all but the head of the record is left out.
 pub(super) const SHORTEST_LIMIT: usize = 4096;
@@ -100,21 +100,7 @@ impl Shape<'_> {
 pub(super) fn cost(record: &RecordRef<'_>) -> usize {
     // Names of files and targets have few escapes.
     let site = record.target().len() + record.file().map_or(0, |file| file.len() + r#","file":"","line":1234"#.len());
-    let spans: usize = record.spans().map(|name| json::escaped_len(name.as_bytes()) + 1).sum();
-    let mut fields = 0;
-    record.weigh_fields(|key, value| {
-        let value = match value {
-            Raw::Text(text) => json::escaped_len(text) + 2,
-            Raw::Value(value) => json::value_len(value),
-        };
-        fields += json::escaped_len(key) + r#","":"#.len() + value;
-    });
-    json::escaped_len(record.message_bytes())
-        + record.thread_len()
-        + site
-        + spans
-        + if spans > 0 { r#","span":"""#.len() } else { 0 }
-        + fields
+    site + super::cost::in_json(record, r#","span":"""#)
 }
 
 /// Writes the objects of a batch.

@@ -15,6 +15,7 @@ pub(crate) mod check_reply;
 pub(crate) mod conformance;
 #[cfg(test)]
 mod corpus;
+mod cost;
 mod describe;
 mod facts;
 mod flat;

@@ -12,7 +12,7 @@ use super::super::sites::Sites;
 use super::super::{Batch, Field, Mode, RecordRef, Resource, Value, json};
 use super::names;
 use super::place::Index;
-use crate::frame::{CharBoundary as _, KEY_MAX, Raw};
+use crate::frame::{CharBoundary as _, KEY_MAX};
 use std::borrow::Cow;
 
 /// The version of the schema whose names are used.
@@ -73,22 +73,7 @@ pub(super) fn cost(record: &RecordRef<'_>) -> usize {
     const FILE: usize = r#","log.origin.file.name":"","log.origin.file.line":1234"#.len();
     // Names of files and targets have few escapes.
     let site = record.target().len() + record.file().map_or(0, |file| file.len() + FILE);
-    let spans: usize = record.spans().map(|name| json::escaped_len(name.as_bytes()) + 1).sum();
-    let mut fields = 0;
-    record.weigh_fields(|key, value| {
-        let value = match value {
-            Raw::Text(text) => json::escaped_len(text) + 2,
-            Raw::Value(value) => json::value_len(value),
-        };
-        fields += json::escaped_len(key) + r#","":"#.len() + value;
-    });
-    FRAME
-        + json::escaped_len(record.message_bytes())
-        + record.thread_len()
-        + site
-        + spans
-        + if spans > 0 { r#","span.name":"""#.len() } else { 0 }
-        + fields
+    FRAME + site + super::super::cost::in_json(record, r#","span.name":"""#)
 }
 
 struct Documents<'d> {

@@ -33,11 +33,8 @@ use self::credentials::{GoogleTokens, Source, Wanted};
 use self::resource::{Head, Learnt, escaped_log};
 use super::flat::Ids;
 use super::sites::Sites;
-use super::{
-    Backend, Batch, Delivery, Facts, Payload, RecordRef, Reply, Scheme, Setup, Tokens, Verdict, Written, json,
-};
+use super::{Backend, Batch, Delivery, Facts, Payload, RecordRef, Reply, Scheme, Setup, Tokens, Verdict, Written};
 use crate::error::Error;
-use crate::frame::Raw;
 
 /// The service of all regions.
 const ENDPOINT: &str = "https://logging.googleapis.com";
@@ -200,22 +197,7 @@ impl Backend for GoogleCloud {
         let site = record.target().len()
             + record.file().map_or(0, |file| file.len() + r#","sourceLocation":{"file":"","line":"1234"}"#.len())
             + record.module().map_or(0, |module| module.len() + r#","function":"""#.len());
-        let spans: usize = record.spans().map(|name| json::escaped_len(name.as_bytes()) + 1).sum();
-        let mut fields = 0;
-        record.weigh_fields(|key, value| {
-            let value = match value {
-                Raw::Text(text) => json::escaped_len(text) + 2,
-                Raw::Value(value) => json::value_len(value),
-            };
-            fields += json::escaped_len(key) + r#","":"#.len() + value;
-        });
-        FRAME
-            + json::escaped_len(record.message_bytes())
-            + record.thread_len()
-            + site
-            + spans
-            + if spans > 0 { r#","span":"""#.len() } else { 0 }
-            + fields
+        FRAME + site + super::cost::in_json(record, r#","span":"""#)
     }
 
     fn encode(&self, batch: &Batch<'_>) -> Payload {
