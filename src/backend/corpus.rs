@@ -161,7 +161,9 @@ pub(super) fn nasty() -> Vec<Nasty> {
         });
     }
     let all_bytes: Vec<u8> = (0..=255).collect();
-    let values: [(Value<'_>, &str); 26] = [
+    let many: Vec<String> = (0..600).map(|n| format!("\"m{n:03}\":{n}")).collect();
+    let many = format!("{{{}}}", many.join(","));
+    let values: [(Value<'_>, &str); 31] = [
         (Value::Bool(true), "true"),
         (Value::I64(i64::MIN), "-9223372036854775808"),
         (Value::I64(i64::MAX), "9223372036854775807"),
@@ -186,6 +188,11 @@ pub(super) fn nasty() -> Vec<Nasty> {
         (Value::F64(1e16), "1e+16"),
         (Value::Json("{\"a\":[1,\"\\n\"]}"), "{\"a\":[1,\"\\n\"]}"),
         (Value::Json("null"), "null"),
+        (Value::Json("{}"), "{}"),
+        (Value::Json(r#"{"":{"":null}}"#), r#"{"":{"":null}}"#),
+        (Value::Json(r#"{"b":{"c":1},"b.c":""}"#), r#"{"b":{"c":1},"b.c":""}"#),
+        (Value::Json(r#"{"_msg":1,"_stream":2,"_time":3}"#), r#"{"_msg":1,"_stream":2,"_time":3}"#),
+        (Value::Json(&many), &many),
         (Value::Bytes(&all_bytes), ""),
         (Value::Bytes(&[0xC3, 0x28, 0xED, 0xA0, 0x80]), "wyjtoIA="),
     ];

@@ -179,4 +179,73 @@ mod tests {
         }
         assert!(takes("a", &"{\"a\":".repeat(100_000), &[]));
     }
+
+    /// What VictoriaLogs makes of an object: its fields, by the names that it gives them.
+    fn fields(value: &serde_json::Value, above: &str, all: &mut Vec<(String, String)>) {
+        let serde_json::Value::Object(members) = value else {
+            return all.push((above.to_owned(), value.as_str().map_or_else(|| value.to_string(), str::to_owned)));
+        };
+        for (name, value) in members {
+            let name = if above.is_empty() { name.clone() } else { format!("{above}.{name}") };
+            fields(value, &name, all);
+        }
+    }
+
+    /// Objects and names that are too much for it, or meet.
+    fn records() -> Vec<crate::frame::Frame> {
+        use crate::backend::corpus::{frame, put};
+        use crate::backend::{Severity, Value};
+        let (many, ten) = (object(600), object(5));
+        let mut all = vec![
+            frame(Severity::Info, "many members", |w| put(w, "a", Value::Json(&many))),
+            frame(Severity::Info, "many objects", |w| {
+                (0..128).for_each(|n| put(w, &format!("f{n}"), Value::Json(&ten)));
+            }),
+            frame(Severity::Info, "members and fields", |w| {
+                put(w, "a", Value::Json(r#"{"b":{"c":"one"}}"#));
+                put(w, "a.b", Value::Json(r#"{"c":"two"}"#));
+                put(w, "x", Value::Json(r#"{"y":{"z":"three"},"y.z":"four"}"#));
+            }),
+        ];
+        all.extend([1, 2, 64].map(|wide| {
+            frame(Severity::Info, "long names", |w| {
+                let name = "é".repeat(wide) + &"k".repeat(128 - 2 * wide);
+                put(w, &name, Value::Json(r#"{"j":"five"}"#));
+                put(w, &"n".repeat(128 - 2 * wide + 1), Value::Str("six"));
+            })
+        }));
+        all
+    }
+
+    #[test]
+    fn no_backend_hands_victorialogs_what_it_would_drop() {
+        let backends: Vec<Box<dyn crate::backend::Backend>> = vec![
+            Box::new(crate::backend::Ndjson::new("http://h/insert/jsonline")),
+            #[cfg(feature = "elasticsearch")]
+            Box::new(crate::backend::Elasticsearch::new("http://h/insert/elasticsearch")),
+            #[cfg(feature = "splunk")]
+            Box::new(crate::backend::Splunk::new("http://h/insert/splunk")),
+        ];
+        for backend in backends {
+            let frames = records();
+            let body = crate::backend::corpus::body(&*backend, &frames);
+            let lines = std::str::from_utf8(&body).unwrap().lines().filter(|line| !line.starts_with("{\"create\""));
+            let (mut texts, mut count) = (String::new(), 0);
+            for line in lines {
+                let (mut all, mut names) = (Vec::new(), HashSet::new());
+                fields(&serde_json::from_str(line).unwrap(), "", &mut all);
+                assert!(all.len() <= 1_000, "{}: {} fields", backend.url(), all.len());
+                for (name, text) in all {
+                    assert!(name.len() <= 128, "{}: {name:?}", backend.url());
+                    texts.push_str(&text);
+                    assert!(names.insert(name.clone()), "{}: {name:?} twice", backend.url());
+                }
+                count += 1;
+            }
+            assert_eq!(count, frames.len(), "{}", backend.url());
+            for text in ["one", "two", "three", "four", "five", "six"] {
+                assert!(texts.contains(text), "{}: {text} is gone", backend.url());
+            }
+        }
+    }
 }

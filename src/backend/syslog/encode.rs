@@ -8,6 +8,10 @@ use super::super::{Batch, RecordRef, Resource, Severity, Value, json};
 use super::{Framing, Syslog, name};
 use crate::frame::CharBoundary as _;
 
+/// rsyslog counts the bytes of structured data in 16 bits, and of more keeps what is left modulo 65,536, without a word.
+/// Here what stands before it counts as well.
+const STRUCTURED_MAX: usize = 65_000;
+
 const RESERVED: Names<'static> = Names::new(&flat::RESERVED);
 
 /// What is the same for all messages of a batch.
@@ -85,15 +89,15 @@ impl<'r> Encoder<'r> {
     #[inline]
     fn message(&self, out: &mut Vec<u8>, record: &RecordRef<'_>, state: &mut State) {
         let start = out.len();
-        self.message_of(out, record, state, usize::MAX);
-        if out.len() - start > self.most {
+        if !self.message_of(out, record, state, usize::MAX) {
             self.shorter(out, start, record, state);
         }
     }
 
-    /// With each of its values cut to `cap` bytes.
+    /// With each of its values cut to `cap` bytes; whether it is short enough.
     #[inline]
-    fn message_of(&self, out: &mut Vec<u8>, record: &RecordRef<'_>, state: &mut State, cap: usize) {
+    fn message_of(&self, out: &mut Vec<u8>, record: &RecordRef<'_>, state: &mut State, cap: usize) -> bool {
+        let start = out.len();
         self.head_of(out, record);
         state.sites.write(out, record, if self.is_line { site_of_line } else { site });
         self.pair(out, b" thread=\"", record.thread());
@@ -109,7 +113,9 @@ impl<'r> Encoder<'r> {
         let replaced = form.replaced;
         self.tail.write(out, replaced);
         out.push(b']');
+        let before_text = out.len() - start;
         self.text(out, &message);
+        out.len() - start <= self.most && before_text <= STRUCTURED_MAX
     }
 
     /// Up to the level.
@@ -169,8 +175,7 @@ impl<'r> Encoder<'r> {
         while cap >= 32 {
             out.truncate(start);
             state.sites = Sites::default();
-            self.message_of(out, record, state, cap);
-            if out.len() - start <= self.most {
+            if self.message_of(out, record, state, cap) {
                 return;
             }
             cap /= 2;

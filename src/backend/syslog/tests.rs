@@ -284,6 +284,22 @@ fn lengths_of_any_number_of_digits_are_right() {
 }
 
 #[test]
+fn structured_data_is_no_longer_than_rsyslog_can_count() {
+    let backend = syslog().message_bytes(1 << 20);
+    for (bytes, is_cut) in [(15_000, false), (16_500, true), (200_000, true)] {
+        let frame = frame(Severity::Info, "short", |w| {
+            ["a", "b", "c", "d"].into_iter().for_each(|key| put(w, key, Value::Str(&"x".repeat(bytes))));
+        });
+        let body = body(&backend, &[frame]);
+        let message = counted(&body).remove(0);
+        let all: usize = message.parameters.iter().map(|(name, value)| name.len() + value.len() + 4).sum();
+        assert!(all < 65_000 && all > 30_000, "{all}");
+        assert_eq!(message.parameters.contains_key("truncated"), is_cut, "{bytes}");
+        assert_eq!(message.text, "short");
+    }
+}
+
+#[test]
 fn times_before_1970_and_extreme_ones_have_a_form() {
     for nanos in [-1, i64::MIN, i64::MAX, TIME] {
         let bytes = corpus::body_at(&syslog(), &[frame(Severity::Info, "m", |_| {})], nanos);

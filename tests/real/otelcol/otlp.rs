@@ -54,12 +54,12 @@ impl Way for ByOtlp {
             |level: &String| numbers.clone().any(|one| one == (level, raw["severityNumber"].as_i64().unwrap_or(0)));
         found.level = text(&raw["severityText"]).filter(is_number);
         // Where it was made.
-        found.fields.insert("scope".to_owned(), raw["scope"]["name"].take());
+        found.fields.insert("scope.name".to_owned(), raw["scope"]["name"].take());
         found
     }
 
     fn adds(&self) -> &[&str] {
-        &["code.file.path", "code.line.number", "scope", "span", "thread.name"]
+        &["code.file.path", "code.line.number", "scope.name", "span", "thread.name"]
     }
 
     fn level(&self, given: Severity) -> String {
