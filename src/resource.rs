@@ -368,6 +368,16 @@ mod tests {
     }
 
     #[test]
+    fn long_names_are_cut_and_stay_different() {
+        let mut resource = Resource::new("shop");
+        let names = ["k".repeat(120), "k".repeat(121), "k".repeat(300), "é".repeat(100)];
+        names.iter().for_each(|name| resource.set(name, "value"));
+        resource.set("k".repeat(300), "the same again");
+        let found: Vec<_> = found(&resource).into_iter().map(|(name, _)| name.to_owned()).collect();
+        assert!(found.len() == 4 && found[0] == names[0] && found.iter().all(|name| name.len() <= 120), "{found:?}");
+    }
+
+    #[test]
     fn an_updated_executable_keeps_its_name() {
         assert_eq!(file_name(Path::new("/bin/shop (deleted)")).as_deref(), Some("shop"));
     }

@@ -4,6 +4,7 @@
 //! - empty texts and nulls vanish, empty objects too;
 //! - a record without a message gets one that says so.
 
+mod attributes;
 mod bulk;
 mod datadog;
 mod loki;
