@@ -227,7 +227,11 @@ async fn ask(errand: Errand, deadline: Deadline) -> Result<Reply, Failure> {
     })?;
     let left = deadline.saturating_duration_since(Deadline::now());
     let mut reply = attempt.run(payload, left).await.map_err(|failure| Failure {
-        text: format!("no token for the store: {failure}{}{hint}", if hint.is_empty() { "" } else { "; " }),
+        // The hint first: it is for the usual cause.
+        text: match hint {
+            "" => format!("no token for the store: {failure}"),
+            hint => format!("no token for the store; {hint}: {failure}"),
+        },
         // Not `Timeout`: the store was sent nothing, so it was not too slow for it.
         kind: if failure.kind == FailureKind::Timeout { FailureKind::Other } else { failure.kind },
     })?;

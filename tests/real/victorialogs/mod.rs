@@ -6,6 +6,7 @@
 
 mod bulk;
 mod datadog;
+mod doctor;
 mod loki;
 mod ndjson;
 #[cfg(feature = "otlp")]
