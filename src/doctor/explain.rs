@@ -52,6 +52,8 @@ pub(super) fn explain(seen: &Seen) -> Examination {
 
 fn step_of(kind: FailureKind) -> Step {
     match kind {
+        // The way to the store was not tried yet.
+        FailureKind::Token => Step::SetUp,
         FailureKind::Resolve => Step::Resolve,
         FailureKind::Connect => Step::Connect,
         FailureKind::Tls => Step::Handshake,
@@ -102,9 +104,9 @@ fn answered(seen: &Seen, reply: &Reply, verdict: &Verdict, said: &str) -> (Optio
             "the store wants to know the tenant, or does not take the one it was given ({said}); check LOGCHUTE_TENANT, or \
              what names it in LOGCHUTE_HEADERS"
         )),
-        Verdict::Hold(_) | Verdict::Reject(_) if wants_tls(&reply.text()) => wrong(format!(
-            "TLS is spoken at that port ({said}): LOGCHUTE_URL must say https:// in place of http://"
-        )),
+        Verdict::Hold(_) | Verdict::Reject(_) if wants_tls(&reply.text()) => {
+            wrong(format!("TLS is spoken at that port ({said}): LOGCHUTE_URL must say https:// in place of http://"))
+        }
         Verdict::Hold(_) | Verdict::Reject(_) if is_no_path(&reply.text()) => wrong(no_intake(&seen.url, said)),
         Verdict::Refresh => wrong(format!(
             "the store does not know who is asking ({said}): the credential is missing, wrong or expired, or meant for \
@@ -159,7 +161,9 @@ fn held(seen: &Seen, status: u16, said: &str) -> String {
         ),
         404 => no_intake(url, said),
         200..=299 if said.contains("web page") => {
-            format!("{url} is not a log store's ({said}): is LOGCHUTE_URL right, and does a login page stand before it?")
+            format!(
+                "{url} is not a log store's ({said}): is LOGCHUTE_URL right, and does a login page stand before it?"
+            )
         }
         405 => format!("{url} takes no POST ({said}): is the path right in LOGCHUTE_URL?"),
         407 => format!(

@@ -17,7 +17,7 @@ use crate::visit::Seen;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Step {
-    /// The settings make sense, and the pipeline runs.
+    /// The settings make sense, the pipeline runs, and there is a token where one has to be fetched.
     SetUp,
     /// The host's name has an address.
     Resolve,

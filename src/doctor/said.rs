@@ -72,7 +72,10 @@ mod tests {
 
     #[test]
     fn of_json_the_reason_is_shown_and_of_a_web_page_its_title() {
-        assert_eq!(of(400, r#"{"error":"no handler found for uri [/x]"}"#), "status 400: no handler found for uri [/x]");
+        assert_eq!(
+            of(400, r#"{"error":"no handler found for uri [/x]"}"#),
+            "status 400: no handler found for uri [/x]"
+        );
         assert_eq!(of(400, r#"{"error":{"type":"a","reason":"b"},"status":400}"#), "status 400: b");
         let items = r#"{"errors":true,"items":[{"create":{"status":403,"error":{"type":"t","reason":"blocked"}}}]}"#;
         assert_eq!(of(200, items), "status 200: blocked");

@@ -30,6 +30,8 @@ pub(crate) enum FailureKind {
     Reset,
     /// What came back is no HTTP, or something unforeseen.
     Other,
+    /// There is no token to show, whatever the cause, so the store was sent nothing.
+    Token,
     /// Nothing failed: on the way to a token something was learnt that the request is made of, so it was not sent.
     Outdated,
 }

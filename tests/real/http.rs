@@ -18,13 +18,7 @@ pub(crate) fn post(address: &str, path: &str, content_type: &str, body: impl AsR
 }
 
 /// The same with another method.
-pub(crate) fn request(
-    address: &str,
-    method: &str,
-    path: &str,
-    content_type: &str,
-    body: impl AsRef<[u8]>,
-) -> String {
+pub(crate) fn request(address: &str, method: &str, path: &str, content_type: &str, body: impl AsRef<[u8]>) -> String {
     let body = body.as_ref();
     let mut connection = connect(address);
     let head = format!(

@@ -131,7 +131,7 @@ fn while_the_next_one_cannot_be_had_the_old_one_serves_to_its_end() {
         send(&client).await;
         client.purse().pass(MINUTE);
         let failure = client.send(payload("hello"), LONG).await.unwrap_err();
-        assert_eq!((failure.kind, failure.text.as_str()), (FailureKind::Other, "refused with 503: still away"));
+        assert_eq!((failure.kind, failure.text.as_str()), (FailureKind::Token, "refused with 503: still away"));
     });
     drop(client);
     assert_eq!(to.end()[0], ["Bearer first"; 3]);
