@@ -18,6 +18,8 @@ pub(crate) struct Seen {
     pub(crate) facts: Vec<(&'static str, String)>,
     /// How far ahead of the store's clock a record may be.
     pub(crate) newest: Option<Duration>,
+    /// Whether it says of a record that it took it.
+    pub(crate) confirms: bool,
     pub(crate) outcome: Outcome,
 }
 

@@ -41,6 +41,7 @@ pub(crate) use self::scheme::{Foreign, Says, Scheme, Setup, Written};
 pub use self::speech::{Heard, Login, Speech};
 pub use self::tokens::{Errand, Step, Token, Tokens};
 pub use self::verdict::{Reply, Verdict};
+pub(crate) use self::verdict::{is_no_path, wants_tls};
 pub use crate::batch::{Batch, Mode, Records};
 use crate::error::Error;
 pub use crate::frame::{Field, Fields, RecordId, RecordRef, Severity, Spans, Value};

@@ -113,12 +113,34 @@ impl fmt::Debug for Login<'_> {
     }
 }
 
-/// No handshake, and nothing that the store says matters.
+/// No handshake, and nothing that the store says matters, unless it shows that another protocol is spoken there.
 pub(super) struct Silent;
 
 impl Speech for Silent {
     fn hear(&mut self, said: &mut &[u8], _answer: &mut Vec<u8>) -> Heard {
-        *said = &[];
-        Heard::Ready
+        // A status line, and the head of an alert, with which servers of TLS answer what is no TLS.
+        let why = match *said {
+            [b'H', b'T', b'T', b'P', b'/', ..] => "it speaks HTTP; does LOGCHUTE_URL name the right port?",
+            [0x15, 0x03, ..] => "it speaks TLS: LOGCHUTE_URL must say +tls",
+            _ => {
+                *said = &[];
+                return Heard::Ready;
+            }
+        };
+        Heard::Garbled(why.to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_of_a_store_that_confirms_nothing_matter_only_where_they_are_of_another_protocol() {
+        let heard = |mut said: &[u8]| Silent.hear(&mut said, &mut Vec::new());
+        assert_eq!((heard(b""), heard(b"welcome")), (Heard::Ready, Heard::Ready));
+        for said in [&b"HTTP/1.1 400 Bad Request\r\n"[..], &[0x15, 0x03, 0x01, 0, 2]] {
+            assert!(matches!(heard(said), Heard::Garbled(why) if why.contains("LOGCHUTE_URL")));
+        }
     }
 }

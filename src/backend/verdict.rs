@@ -103,6 +103,10 @@ impl Verdict {
     /// | 401 | [`Refresh`](Self::Refresh) |
     /// | 403, 404, 405, 407, 415, 3xx, 1xx | [`Hold`](Self::Hold) |
     /// | other 4xx | [`Reject`](Self::Reject) |
+    ///
+    /// But for two things that no store for logs says of a record: a success with a web page as its body, and a 400 whose
+    /// text says that there is no such path (OpenSearch, VictoriaLogs) or that TLS is spoken at this port. Both are
+    /// [`Hold`](Self::Hold): whatever is sent there would be lost.
     #[must_use]
     pub fn of_status(reply: &Reply) -> Self {
         let said = || {
@@ -115,7 +119,11 @@ impl Verdict {
             }
         };
         match reply.status {
+            200..=299 if is_web_page(&reply.body) => {
+                Self::Hold(format!("status {}, but with a web page: no log store is at this URL", reply.status))
+            }
             200..=299 => Self::Ack,
+            400 if is_no_path(&reply.text()) || wants_tls(&reply.text()) => Self::Hold(said()),
             408 | 425 | 429 | 500..=599 => Self::Retry { after: reply.retry_after },
             413 => Self::Split,
             401 => Self::Refresh,
@@ -123,5 +131,40 @@ impl Verdict {
             400..=499 => Self::Reject(said()),
             _ => Self::Hold(said()),
         }
+    }
+}
+
+/// Whether this is HTML: what a web server shows to a browser.
+fn is_web_page(body: &[u8]) -> bool {
+    let begin = body.trim_ascii_start();
+    let begins = |with: &str| begin.get(..with.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(with.as_bytes()));
+    begins("<!doctype html") || begins("<html")
+}
+
+/// Whether a 400 is about the path: the words of VictoriaLogs, and of OpenSearch and Elasticsearch.
+pub(crate) fn is_no_path(text: &str) -> bool {
+    text.contains("unsupported path requested") || text.contains("no handler found for uri")
+}
+
+/// Whether a 400 says that TLS is spoken at this port: the words of Go's servers, nginx and Apache.
+pub(crate) fn wants_tls(text: &str) -> bool {
+    ["HTTP request to an HTTPS server", "plain HTTP request was sent to HTTPS port", "speaking plain HTTP to an SSL"]
+        .iter()
+        .any(|words| text.contains(words))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_no_store_says_of_a_record_is_held() {
+        let holds = |status, body: &str| matches!(Verdict::of_status(&Reply::new(status, body)), Verdict::Hold(_));
+        assert!(holds(200, "\n<!DOCTYPE html><title>Login</title>") && holds(200, "<HTML>"));
+        assert!(!holds(200, "") && !holds(200, "{}") && !holds(200, "<ok/>"));
+        assert!(holds(400, "Client sent an HTTP request to an HTTPS server.\n"));
+        assert!(holds(400, "<center>The plain HTTP request was sent to HTTPS port</center>"));
+        assert!(holds(400, r#"{"error":"no handler found for uri [/v1/logs] and method [POST]"}"#));
+        assert!(holds(400, "unsupported path requested: \"/\"") && !holds(400, "timestamp too old"));
     }
 }

@@ -2,22 +2,31 @@
 
 use std::time::Duration;
 
+use super::said::said;
 use super::{Examination, Step};
-use crate::backend::{Reply, Verdict};
+use crate::backend::{Reply, Verdict, is_no_path, wants_tls};
 use crate::visit::{Outcome, Seen};
 use crate::wire::FailureKind;
 
 /// A clock that is off by less is no cause of anything: replies tell the time in whole seconds, and take a while.
 const SKEW: u64 = 30;
 
+const TOOK: &str = "the store took the record";
+
 pub(super) fn explain(seen: &Seen) -> Examination {
-    let (failed, text) = match &seen.outcome {
-        Outcome::Failed(failure) => (Some(step_of(failure.kind)), failure.text.clone()),
+    // What the store said may look like the name of a setting.
+    let (failed, text, quoted) = match &seen.outcome {
+        Outcome::Failed(failure) => (Some(step_of(failure.kind)), failure.text.clone(), String::new()),
         Outcome::Panicked(message) => (
             Some(Step::Post),
             format!("the backend panicked over the record: {message}; this is a defect of the backend"),
+            message.clone(),
         ),
-        Outcome::Answered { reply, verdict, .. } => answered(seen, reply, verdict),
+        Outcome::Answered { reply, verdict, .. } => {
+            let said = said(reply, verdict);
+            let (failed, text) = answered(seen, reply, verdict, &said);
+            (failed, text, said)
+        }
     };
     let mut examination = Examination {
         destination: seen.destination.clone(),
@@ -27,6 +36,7 @@ pub(super) fn explain(seen: &Seen) -> Examination {
         settings: Vec::new(),
         remarks: Vec::new(),
         facts: seen.facts.clone(),
+        confirmed: failed.is_none() && seen.confirms,
     };
     if let Outcome::Answered { verdict, ahead, .. } = &seen.outcome {
         examination.remarks.extend(remark(verdict));
@@ -35,13 +45,15 @@ pub(super) fn explain(seen: &Seen) -> Examination {
         }
     }
     if examination.failed.is_some() {
-        examination.settings = settings_in(&examination.text);
+        examination.settings = settings_in(&seen.names.in_words_of_the_user(&text.replace(&*quoted, "")));
     }
     examination
 }
 
 fn step_of(kind: FailureKind) -> Step {
     match kind {
+        // The way to the store was not tried yet.
+        FailureKind::Token => Step::SetUp,
         FailureKind::Resolve => Step::Resolve,
         FailureKind::Connect => Step::Connect,
         FailureKind::Tls => Step::Handshake,
@@ -50,20 +62,23 @@ fn step_of(kind: FailureKind) -> Step {
 }
 
 /// What an answer means.
-fn answered(seen: &Seen, reply: &Reply, verdict: &Verdict) -> (Option<Step>, String) {
+fn answered(seen: &Seen, reply: &Reply, verdict: &Verdict, said: &str) -> (Option<Step>, String) {
     let status = reply.status;
-    let text = reply.text();
-    let said: String = text.trim().chars().take(300).collect();
-    let said = if said.is_empty() { format!("status {status}") } else { format!("status {status}: {said}") };
+    let is_http = is_http(seen);
+    let took = if is_http { format!("{TOOK} (status {status})") } else { TOOK.to_owned() };
     let wrong = |what: String| (Some(Step::Answer), what);
     match verdict {
-        Verdict::Ack | Verdict::AckWithLoss { rejected: 0, .. } => {
-            (None, format!("the store took the record (status {status})"))
-        }
+        Verdict::Ack if !seen.confirms => (
+            None,
+            "the record was written to a connection that held, but this store confirms nothing: look there whether it \
+             arrived, by its text, \"a record to see whether records arrive\""
+                .to_owned(),
+        ),
+        Verdict::Ack | Verdict::AckWithLoss { rejected: 0, .. } => (None, took),
         Verdict::Ask(_) => {
             (None, format!("the store has the record and says later whether it keeps it (status {status})"))
         }
-        Verdict::ResumeAfter(1..) => (None, format!("the store took the record ({said})")),
+        Verdict::ResumeAfter(1..) => (None, format!("{TOOK} ({said})")),
         // There was one record; places of others are those that a full request would have had.
         Verdict::Items { rejected, retry, fallback } => match (rejected.first(), !retry.contains(&0), fallback.first())
         {
@@ -77,15 +92,22 @@ fn answered(seen: &Seen, reply: &Reply, verdict: &Verdict) -> (Option<Step>, Str
                     "the store refused the fields of the record, which is sent again with all of them in one field: {why}"
                 ),
             ),
-            (None, true, None) => (None, format!("the store took the record (status {status})")),
+            (None, true, None) => (None, took),
         },
         Verdict::AckWithLoss { reason, .. } => {
             wrong(format!("the store answered well and dropped the record: {reason}"))
         }
+        // On a connection the backend's own words say what to set.
+        Verdict::Refresh if !is_http => wrong(format!("the store does not let us in: {}", reply.text())),
         // Stores tell in many ways, and with several statuses, that they want to know the tenant, or another one.
-        _ if is_about_the_tenant(&said) => wrong(format!(
-            "the store wants to know the tenant, or does not take the one it was given ({said}); check LOGCHUTE_TENANT"
+        Verdict::Refresh | Verdict::Hold(_) | Verdict::Reject(_) if is_about_the_tenant(said) => wrong(format!(
+            "the store wants to know the tenant, or does not take the one it was given ({said}); check LOGCHUTE_TENANT, or \
+             what names it in LOGCHUTE_HEADERS"
         )),
+        Verdict::Hold(_) | Verdict::Reject(_) if wants_tls(&reply.text()) => {
+            wrong(format!("TLS is spoken at that port ({said}): LOGCHUTE_URL must say https:// in place of http://"))
+        }
+        Verdict::Hold(_) | Verdict::Reject(_) if is_no_path(&reply.text()) => wrong(no_intake(&seen.url, said)),
         Verdict::Refresh => wrong(format!(
             "the store does not know who is asking ({said}): the credential is missing, wrong or expired, or meant for \
              another store; check LOGCHUTE_TOKEN, or LOGCHUTE_USER and LOGCHUTE_PASSWORD"
@@ -109,8 +131,25 @@ fn answered(seen: &Seen, reply: &Reply, verdict: &Verdict) -> (Option<Step>, Str
             "the store does not understand what it was sent ({said}): does LOGCHUTE_URL name the right backend, and the \
              path of its intake?"
         )),
-        Verdict::Hold(_) => wrong(held(seen, status, &said)),
+        Verdict::Hold(_) => wrong(held(seen, status, said)),
     }
+}
+
+/// Whether it is not spoken to on a connection of its own, where there is no status.
+fn is_http(seen: &Seen) -> bool {
+    seen.url.starts_with("http")
+}
+
+fn no_intake(url: &str, said: &str) -> String {
+    let hint = if said.contains("unsupported path requested") {
+        " These are the words of VictoriaLogs, whose paths begin with /insert/ (see docs/stores/victorialogs.md)"
+    } else {
+        ""
+    };
+    format!(
+        "there is no such intake at {url} ({said}): is the path, or the base URL before it, right in LOGCHUTE_URL, and is \
+         it the backend for this store?{hint}"
+    )
 }
 
 fn held(seen: &Seen, status: u16, said: &str) -> String {
@@ -120,9 +159,12 @@ fn held(seen: &Seen, status: u16, said: &str) -> String {
             "the store knows who is asking, but does not permit it to write ({said}); give the credential that right, or \
              use another (LOGCHUTE_TOKEN, LOGCHUTE_USER)"
         ),
-        404 => format!(
-            "there is no such intake at {url} ({said}): is the path, or the base URL before it, right in LOGCHUTE_URL?"
-        ),
+        404 => no_intake(url, said),
+        200..=299 if said.contains("web page") => {
+            format!(
+                "{url} is not a log store's ({said}): is LOGCHUTE_URL right, and does a login page stand before it?"
+            )
+        }
         405 => format!("{url} takes no POST ({said}): is the path right in LOGCHUTE_URL?"),
         407 => format!(
             "the proxy wants a user and password ({said}); put them into HTTP_PROXY or HTTPS_PROXY, or name the store's host \
@@ -136,6 +178,9 @@ fn held(seen: &Seen, status: u16, said: &str) -> String {
             "{url} sends elsewhere ({said}), which is not followed, as it would take records and credential along; set \
              LOGCHUTE_URL to where it leads"
         ),
+        _ if ["index_closed", "no such index"].iter().any(|words| said.contains(words)) => format!(
+            "the index does not take documents as it is ({said}): open or create it there, or name another in LOGCHUTE_URL"
+        ),
         _ => format!(
             "the store, or what stands before it, refuses the request as it is set up ({said}); check LOGCHUTE_URL and the credentials"
         ),
@@ -144,7 +189,8 @@ fn held(seen: &Seen, status: u16, said: &str) -> String {
 
 fn is_about_the_tenant(said: &str) -> bool {
     let said = said.to_ascii_lowercase();
-    ["org id", "orgid", "tenant", "accountid", "projectid"].iter().any(|word| said.contains(word))
+    // The last is what VictoriaLogs says of a name, as its tenants are numbers.
+    ["org id", "orgid", "tenant", "accountid", "projectid", "as uint32"].iter().any(|word| said.contains(word))
 }
 
 fn remark(verdict: &Verdict) -> Option<String> {
@@ -163,7 +209,7 @@ fn see_clock(examination: &mut Examination, ahead: i64, newest: Option<Duration>
          beyond some limit are refused or lost; set the clock right (NTP) here or there"
     );
     if examination.failed.is_none() && ahead > 0 && newest.is_some_and(|newest| off > newest) {
-        examination.failed = Some(Step::Answer);
+        (examination.failed, examination.confirmed) = (Some(Step::Answer), false);
         examination.text =
             format!("the store takes records that are {:?} ahead at most, and {told}", newest.unwrap_or_default());
     } else {
@@ -195,6 +241,7 @@ mod tests {
             names: Names::default(),
             facts: vec![("delivery", "effectively once".into())],
             newest: Some(Duration::from_secs(600)),
+            confirms: true,
             outcome: Outcome::Answered { reply: Reply::new(status, body), verdict, ahead },
         }
     }
@@ -211,8 +258,8 @@ mod tests {
     #[test]
     fn each_status_points_to_its_setting() {
         assert_eq!(points_to(401, ""), ["LOGCHUTE_TOKEN", "LOGCHUTE_USER", "LOGCHUTE_PASSWORD"]);
-        assert_eq!(points_to(401, "no org id"), ["LOGCHUTE_TENANT"]);
-        assert_eq!(points_to(400, "cannot parse X-Scope-OrgID as uint32"), ["LOGCHUTE_TENANT"]);
+        assert_eq!(points_to(401, "no org id"), ["LOGCHUTE_TENANT", "LOGCHUTE_HEADERS"]);
+        assert_eq!(points_to(400, "cannot parse \"a\" as uint32"), ["LOGCHUTE_TENANT", "LOGCHUTE_HEADERS"]);
         assert_eq!(points_to(403, ""), ["LOGCHUTE_TOKEN", "LOGCHUTE_USER"]);
         assert_eq!(points_to(404, "404 page not found"), ["LOGCHUTE_URL"]);
         assert_eq!(points_to(405, ""), ["LOGCHUTE_URL"]);
@@ -221,8 +268,20 @@ mod tests {
         assert_eq!(points_to(413, ""), ["LOGCHUTE_BATCH_BYTES"]);
         assert_eq!(points_to(415, ""), ["LOGCHUTE_URL"]);
         assert_eq!(points_to(429, "slow down"), ["LOGCHUTE_FILTER"]);
+        assert_eq!(points_to(429, "the limit of this tenant"), ["LOGCHUTE_FILTER"]);
+        assert_eq!(points_to(404, "MAX_DEPTH of A_PROXY"), ["LOGCHUTE_URL"]);
+        assert_eq!(points_to(200, "<html><title>Sign in</title>"), ["LOGCHUTE_URL"]);
         assert_eq!(points_to(503, ""), ["LOGCHUTE_URL"]);
         assert_eq!(points_to(307, ""), ["LOGCHUTE_URL"]);
+    }
+
+    #[test]
+    fn a_store_that_confirms_nothing_is_not_said_to_have_taken_it() {
+        let mut found = seen(200, "", Verdict::Ack, None);
+        (found.url, found.confirms) = ("tcp://host:601".into(), false);
+        let found = explain(&found);
+        assert!(found.failed.is_none() && !found.confirmed && found.text.contains("confirms nothing"), "{found}");
+        assert!(found.to_string().contains("sent: ") && !found.to_string().contains("well: "), "{found}");
     }
 
     #[test]

@@ -6,6 +6,7 @@
 //! such, and where the store does not take it, it is owed and sent again like any other.
 
 mod explain;
+mod said;
 
 use std::fmt;
 
@@ -16,7 +17,7 @@ use crate::visit::Seen;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Step {
-    /// The settings make sense, and the pipeline runs.
+    /// The settings make sense, the pipeline runs, and there is a token where one has to be fetched.
     SetUp,
     /// The host's name has an address.
     Resolve,
@@ -66,6 +67,8 @@ pub struct Examination {
     pub remarks: Vec<String>,
     /// What its backend declares: name and value.
     pub facts: Vec<(&'static str, String)>,
+    /// Whether the store said that it took the record. False where it failed, and where the store never says it (syslog).
+    pub confirmed: bool,
 }
 
 /// What the doctor found.
@@ -110,7 +113,7 @@ impl Diagnosis {
         Self { remarks, ..self }
     }
 
-    /// Whether every store took its record.
+    /// Whether every store took its record, or, where it never says so, seems to have; see [`Examination::confirmed`].
     #[must_use]
     pub fn is_well(&self) -> bool {
         self.examinations.iter().all(|examination| examination.failed.is_none())
@@ -158,6 +161,7 @@ impl Examination {
             settings: Vec::new(),
             remarks: Vec::new(),
             facts: Vec::new(),
+            confirmed: false,
         }
     }
 }
@@ -186,10 +190,18 @@ impl fmt::Display for Examination {
         }
         let steps = Step::ALL.into_iter().take_while(|step| self.failed.is_none_or(|failed| *step <= failed));
         for step in steps {
-            let how = if self.failed == Some(step) { "FAILED" } else { "ok" };
+            let how = match step {
+                _ if self.failed == Some(step) => "FAILED",
+                Step::Answer if !self.confirmed => "none",
+                _ => "ok",
+            };
             write!(f, "\n  {:<10} {how}", step.as_str())?;
         }
-        let verdict = if self.failed.is_some() { "wrong" } else { "well" };
+        let verdict = match self.failed {
+            Some(_) => "wrong",
+            None if self.confirmed => "well",
+            None => "sent",
+        };
         write!(f, "\n  {verdict}: {}", self.text)?;
         for remark in &self.remarks {
             write!(f, "\n  note: {remark}")?;

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::job::Job;
 use super::{Lane, Sending};
-use crate::backend::describe;
+use crate::backend::{Delivery, describe};
 use crate::batch::{Batcher, Limits};
 use crate::contain::contained;
 use crate::frame::{Frame, RecordId};
@@ -49,6 +49,7 @@ impl Lane {
             names: self.parts.client.names().clone(),
             facts: contained(|| describe(&*self.parts.backend)).unwrap_or_default(),
             newest: contained(|| self.parts.backend.facts().newest_ahead()).unwrap_or_default(),
+            confirms: contained(|| self.parts.backend.facts().delivers() != Delivery::BestEffort).unwrap_or(true),
             outcome,
         }
     }

@@ -71,7 +71,11 @@ impl Lane {
                         job.failed(self.taken);
                     }
                     // It had no part in these: nothing of it was sent.
-                    FailureKind::Resolve | FailureKind::Connect | FailureKind::Tls | FailureKind::Outdated => {}
+                    FailureKind::Resolve
+                    | FailureKind::Connect
+                    | FailureKind::Tls
+                    | FailureKind::Token
+                    | FailureKind::Outdated => {}
                 }
                 self.again(job, None, failure.text, now);
                 // A store that resets the connection under a large body may have said 413, which nobody could read.

@@ -30,6 +30,8 @@ pub(crate) enum FailureKind {
     Reset,
     /// What came back is no HTTP, or something unforeseen.
     Other,
+    /// There is no token to show, whatever the cause, so the store was sent nothing.
+    Token,
     /// Nothing failed: on the way to a token something was learnt that the request is made of, so it was not sent.
     Outdated,
 }
@@ -84,8 +86,8 @@ pub(super) fn late(place: Place<'_>, phase: Phase, timeout: Duration) -> Failure
              slow; smaller requests (LOGCHUTE_BATCH_BYTES) or more time (LOGCHUTE_TIMEOUT) help with the latter"
         ),
         Phase::Waiting => format!(
-            "{url} was sent the request but did not answer within {timeout:?}: the store hangs or is overloaded; \
-             if it is only slow, raise LOGCHUTE_TIMEOUT"
+            "{url} was sent the request but did not answer within {timeout:?}: the store hangs or is overloaded, or that is \
+             no port for HTTP; check {named}, and if the store is only slow, raise LOGCHUTE_TIMEOUT"
         ),
         Phase::Reading(status) => format!(
             "{url} began to answer with status {status} but did not finish within {timeout:?}: the store or a proxy \
@@ -152,7 +154,10 @@ pub(super) fn of(error: &reqwest::Error, place: Place<'_>) -> Failure {
         ),
         Some(kind) if broke_off(kind) && !error.is_connect() => failure(
             FailureKind::Reset,
-            format!("{url} broke off the connection ({last}): the store or a proxy before it restarted or crashed"),
+            format!(
+                "{url} broke off the connection ({last}): the store or a proxy before it restarted or crashed, or that is no \
+                 port for HTTP; if it happens each time, check {named}"
+            ),
         ),
         _ if error.is_connect() => failure(
             FailureKind::Connect,
@@ -162,7 +167,8 @@ pub(super) fn of(error: &reqwest::Error, place: Place<'_>) -> Failure {
         _ if said("connection closed before message completed") || said("operation was canceled") => failure(
             FailureKind::Reset,
             format!(
-                "{url} closed the connection before it answered ({last}): the store or a proxy before it restarted"
+                "{url} closed the connection before it answered ({last}): the store or a proxy before it restarted, or \
+                 that is no port for HTTP; if it happens each time, check {named}"
             ),
         ),
         _ if said("message head is too large") => failure(

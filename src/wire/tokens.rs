@@ -93,14 +93,14 @@ impl Purse {
             None => {
                 let Ok(mut source) = tokio::time::timeout_at(deadline, self.source.lock()).await else {
                     let text = "there is no token for the store yet: another request still waits for one".to_owned();
-                    return Err(Failure { kind: FailureKind::Other, text });
+                    return Err(Failure { kind: FailureKind::Token, text });
                 };
                 match self.look() {
                     (Some(held), ..) => held,
                     // Who had to wait for a fetch that failed does not try again at once.
                     (None, _, now) if now != fetches => {
                         let text = self.complaint().unwrap_or_else(|| "there is no token for the store".to_owned());
-                        return Err(Failure { kind: FailureKind::Other, text });
+                        return Err(Failure { kind: FailureKind::Token, text });
                     }
                     _ => self.fetch(&mut **source, deadline).await?,
                 }
@@ -150,7 +150,7 @@ impl Purse {
         };
         let mut value = HeaderValue::from_str(&text).map_err(|_| {
             let text = "the token for the store that was fetched is none: it holds line breaks or the like".to_owned();
-            Failure { kind: FailureKind::Other, text }
+            Failure { kind: FailureKind::Token, text }
         })?;
         value.set_sensitive(true);
         Ok(value)
@@ -201,7 +201,7 @@ impl Purse {
 
 /// All errands of a fetch; with the token, when it was asked for.
 async fn run(source: &mut dyn Tokens, deadline: Deadline) -> Result<(Token, Instant), Failure> {
-    let other = |text: String| Failure { kind: FailureKind::Other, text };
+    let other = |text: String| Failure { kind: FailureKind::Token, text };
     let (mut reply, mut asked) = (None, Instant::now());
     for _ in 0..MOST_ERRANDS {
         let step = contained(|| source.next(reply.as_ref(), SystemTime::now()))
@@ -222,14 +222,19 @@ async fn run(source: &mut dyn Tokens, deadline: Deadline) -> Result<(Token, Inst
 async fn ask(errand: Errand, deadline: Deadline) -> Result<Reply, Failure> {
     let hint = errand.hint;
     let (attempt, payload, secrets) = prepared(errand).map_err(|why| Failure {
-        kind: FailureKind::Other,
+        kind: FailureKind::Token,
         text: format!("no token for the store can be fetched: {why}"),
     })?;
     let left = deadline.saturating_duration_since(Deadline::now());
+    // It may stand in a text.
+    let left = Duration::from_millis(u64::try_from(left.as_millis()).unwrap_or(u64::MAX));
     let mut reply = attempt.run(payload, left).await.map_err(|failure| Failure {
-        text: format!("no token for the store: {failure}{}{hint}", if hint.is_empty() { "" } else { "; " }),
-        // Not `Timeout`: the store was sent nothing, so it was not too slow for it.
-        kind: if failure.kind == FailureKind::Timeout { FailureKind::Other } else { failure.kind },
+        // The hint first: it is for the usual cause.
+        text: match hint {
+            "" => format!("no token for the store: {failure}"),
+            hint => format!("no token for the store; {hint}: {failure}"),
+        },
+        kind: FailureKind::Token,
     })?;
     if !(200..300).contains(&reply.status) {
         secrets.iter().filter(|secret| secret.len() >= SHORTEST_SECRET).for_each(|secret| {

@@ -14,10 +14,15 @@ pub(crate) fn address(url: &str) -> &str {
 ///
 /// In HTTP/1.0, so that the body ends where the connection does.
 pub(crate) fn post(address: &str, path: &str, content_type: &str, body: impl AsRef<[u8]>) -> String {
+    request(address, "POST", path, content_type, body)
+}
+
+/// The same with another method.
+pub(crate) fn request(address: &str, method: &str, path: &str, content_type: &str, body: impl AsRef<[u8]>) -> String {
     let body = body.as_ref();
     let mut connection = connect(address);
     let head = format!(
-        "POST {path} HTTP/1.0\r\nHost: {address}\r\nContent-Type: {content_type}\r\nContent-Length: {}\r\n\r\n",
+        "{method} {path} HTTP/1.0\r\nHost: {address}\r\nContent-Type: {content_type}\r\nContent-Length: {}\r\n\r\n",
         body.len()
     );
     connection.write_all(&[head.as_bytes(), body].concat()).expect("the request is sent");

@@ -13,6 +13,7 @@
 //! To add a way: a file that implements `Way` beside the reader, one test that calls `there_and_back`, and its `mod` line.
 
 mod corpus;
+mod doctor;
 mod extremes;
 mod flood;
 mod fluent;

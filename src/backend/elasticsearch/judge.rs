@@ -116,7 +116,7 @@ impl Item {
 
     fn outcome(&self) -> Outcome {
         // They concern the request or the index, though they come as a fault of each document.
-        let is_about_the_place = self.kind == "invalid_index_name_exception"
+        let is_about_the_place = ["invalid_index_name_exception", "index_closed_exception"].contains(&&*self.kind)
             || ["pipeline with id [", "no write index is defined"].iter().any(|words| self.why.contains(words));
         match self.status {
             // OpenObserve says 200 and that there was an error.
@@ -332,7 +332,9 @@ mod tests {
                 assert!(matches!(of(&[STORED, (status, kind)]), Verdict::Hold(_)), "{status} {kind}");
             }
         }
-        assert!(matches!(of(&[(400, "invalid_index_name_exception")]), Verdict::Hold(_)));
+        for about_the_place in ["invalid_index_name_exception", "index_closed_exception"] {
+            assert!(matches!(of(&[(400, about_the_place)]), Verdict::Hold(_)));
+        }
         for words in ["pipeline with id [x] does not exist", "no write index is defined for alias [x]"] {
             let body = reply(&[item(400, "illegal_argument_exception", words)]);
             assert!(matches!(verdict(200, &body), Verdict::Hold(why) if why.contains(words)), "{words}");

@@ -19,7 +19,7 @@ pub(super) const SCOPE: &str = "https://www.googleapis.com/auth/logging.write";
 const SCOPE_TO_IMPERSONATE: &str = "https://www.googleapis.com/auth/cloud-platform";
 
 const TOKEN_URI: &str = "https://oauth2.googleapis.com/token";
-const TOKEN_URI_NAMED: &str = "the credentials' token_uri";
+const TOKEN_URI_NAMED: &str = "the token_uri of the credentials (GOOGLE_APPLICATION_CREDENTIALS)";
 
 /// A key file has 2.4 KB.
 const LARGEST: u64 = 64 * 1024;

@@ -5,6 +5,7 @@
 
 use serde_json::Value;
 
+use super::super::verdict::{is_no_path, wants_tls};
 use super::super::{Reply, Verdict};
 use super::Preset;
 
@@ -12,16 +13,16 @@ pub(super) fn judge(preset: Preset, reply: &Reply) -> Verdict {
     match (preset, reply.status) {
         (_, 400) if is_about_the_request(&reply.text()) => Verdict::Hold(said(reply)),
         (Preset::BetterStack, 402) => Verdict::Hold(said(reply)),
-        (Preset::OpenObserve, 200..=299) => lost(openobserve(&reply.body)),
-        (Preset::Axiom, 200..=299) => lost(axiom(&reply.body)),
+        (Preset::OpenObserve, 200..=299) => lost(reply, openobserve(&reply.body)),
+        (Preset::Axiom, 200..=299) => lost(reply, axiom(&reply.body)),
         _ => Verdict::of_status(reply),
     }
 }
 
-/// VictoriaLogs' words for a wrong path, and for a tenant (`AccountID`, `ProjectID`) that is no number. By the status
-/// every record would be looked at for the fault, and rejected.
+/// Words for a wrong path, for a port where TLS is spoken, and those of VictoriaLogs for a tenant (`AccountID`,
+/// `ProjectID`) that is no number. By the status every record would be looked at for the fault, and rejected.
 pub(crate) fn is_about_the_request(text: &str) -> bool {
-    text.contains("unsupported path requested") || text.contains("as uint32")
+    is_no_path(text) || wants_tls(text) || text.contains("as uint32")
 }
 
 pub(crate) fn said(reply: &Reply) -> String {
@@ -32,13 +33,13 @@ pub(crate) fn said(reply: &Reply) -> String {
 /// How many records failed, and why the first of them did.
 type Failed = (u64, String);
 
-fn lost(failed: Option<Failed>) -> Verdict {
+fn lost(reply: &Reply, failed: Option<Failed>) -> Verdict {
     match failed {
         Some((failed, reason)) if failed > 0 => {
             let rejected = usize::try_from(failed).unwrap_or(usize::MAX);
             Verdict::AckWithLoss { rejected, reason: reason.chars().take(300).collect() }
         }
-        _ => Verdict::Ack,
+        _ => Verdict::of_status(reply),
     }
 }
 

@@ -29,7 +29,7 @@ fn taken(ack: Option<&str>, told: &Value, reply: &Reply) -> Verdict {
         // It took them, and says that its queue or the channel's acknowledgements are nearly full.
         (.., Some(24 | 25)) => Verdict::AckWithLoss { rejected: 0, reason: said(reply) },
         // A token without `useACK` names no id: there is nothing to ask for.
-        _ => Verdict::Ack,
+        _ => Verdict::of_status(reply),
     }
 }
 

@@ -5,8 +5,9 @@
 //!  level="info" target="shop" … user_id="42" service_name="checkout"] order placed
 //! ```
 //!
-//! Nothing is acknowledged. A batch counts as delivered when the system has taken it and the connection still stands; what
-//! the server had not read when it left is lost, and the ledger cannot know.
+//! Nothing is acknowledged. A batch counts as delivered when the system has taken it and the connection still stands, after
+//! the first one on a connection for a quarter of a second: servers that speak another protocol close it. What the server
+//! had not read when it left later is lost, and the ledger cannot know.
 
 mod encode;
 mod name;

@@ -4,6 +4,7 @@ use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
 use std::task::Poll;
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 
@@ -73,15 +74,26 @@ impl Connection {
                     return Ok(heard);
                 }
             }
-            let Self { socket, chunk, .. } = self;
-            let count = poll_fn(|cx| {
-                let mut into = ReadBuf::new(&mut chunk[..]);
-                Pin::new(&mut **socket).poll_read(cx, &mut into).map_ok(|()| into.filled().len())
-            });
-            let count = count.await.map_err(Broken::Io)?;
+            let count = self.read().await.map_err(Broken::Io)?;
             self.take_in(count)?;
             ask = true;
         }
+    }
+
+    /// Waits so long for the store to leave, or to say what is out of place, over the first payload. One that confirms
+    /// nothing still shows in this way that it speaks another protocol.
+    pub(super) async fn objection(&mut self, limit: Duration) -> Result<(), Broken> {
+        let objects = async {
+            loop {
+                let count = self.read().await.map_err(Broken::Io)?;
+                self.take_in(count)?;
+                match self.understand().await? {
+                    Heard::More | Heard::Ready => {}
+                    heard => return Err(Broken::Heard(heard)),
+                }
+            }
+        };
+        tokio::time::timeout(limit, objects).await.unwrap_or(Ok(()))
     }
 
     /// Whether the store has not left, as far as can be seen now. Words that mean nothing here are passed over.
@@ -109,6 +121,15 @@ impl Connection {
             }
         }
         None
+    }
+
+    async fn read(&mut self) -> io::Result<usize> {
+        let Self { socket, chunk, .. } = self;
+        poll_fn(|cx| {
+            let mut into = ReadBuf::new(&mut chunk[..]);
+            Pin::new(&mut **socket).poll_read(cx, &mut into).map_ok(|()| into.filled().len())
+        })
+        .await
     }
 
     /// What is there already; `None` if nothing is.

@@ -42,6 +42,11 @@ use crate::error::Error;
 /// So many connections in a row that end during the handshake mean that the login is refused.
 const SILENT_REFUSALS: u32 = 3;
 
+/// How long a store that confirms nothing is given to close a new connection over its first payload, as one does that
+/// speaks TLS or another protocol: seen after the way there and back. Otherwise all that it throws away would count as
+/// delivered. At most a quarter of the attempt's limit.
+const OBJECTS_WITHIN: Duration = Duration::from_millis(250);
+
 /// Speaks to one store on connections.
 pub(crate) struct Client {
     link: Arc<Link>,
@@ -168,7 +173,8 @@ impl Attempt {
             return Err(Failure { kind: FailureKind::Other, text });
         };
         let speech = speech.map_err(|message| told::panicked(shown, &message))?;
-        match tokio::time::timeout_at(deadline(timeout), self.deliver(&bytes, ack.as_deref(), speech)).await {
+        let patience = OBJECTS_WITHIN.min(timeout / 4);
+        match tokio::time::timeout_at(deadline(timeout), self.deliver(&bytes, ack.as_deref(), speech, patience)).await {
             Ok(Ok(reply) | Err(End::Reply(reply))) => Ok(reply),
             Ok(Err(End::Failure(failure))) => Err(failure),
             Err(_) => {
@@ -180,8 +186,16 @@ impl Attempt {
         }
     }
 
-    async fn deliver(&self, bytes: &[u8], ack: Option<&str>, speech: Box<dyn Speech>) -> Result<Reply, End> {
-        let mut connection = match self.link.pool.take().await {
+    async fn deliver(
+        &self,
+        bytes: &[u8],
+        ack: Option<&str>,
+        speech: Box<dyn Speech>,
+        patience: Duration,
+    ) -> Result<Reply, End> {
+        let kept = self.link.pool.take().await;
+        let is_new = kept.is_none();
+        let mut connection = match kept {
             Some(kept) => kept,
             None => self.open(speech).await?,
         };
@@ -197,10 +211,17 @@ impl Attempt {
         self.phase.set(Phase::Waiting);
         match ack {
             Some(ack) => self.acked(&mut connection, ack).await?,
-            None => connection.still_there().await.map_err(|broken| match broken {
-                Broken::Heard(Heard::Refused(why)) => self.refused(&why),
-                broken => told::broken(&self.link.shown, Phase::Left, &broken).into(),
-            })?,
+            None => {
+                let objection = if is_new { connection.objection(patience).await } else { Ok(()) };
+                let well = match objection {
+                    Ok(()) => connection.still_there().await,
+                    objection => objection,
+                };
+                well.map_err(|broken| match broken {
+                    Broken::Heard(Heard::Refused(why)) => self.refused(&why),
+                    broken => told::broken(&self.link.shown, Phase::Left, &broken).into(),
+                })?;
+            }
         }
         self.link.pool.keep(connection);
         Ok(Reply::new(200, []))

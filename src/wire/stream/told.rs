@@ -55,8 +55,8 @@ pub(super) fn late(url: &str, phase: Phase, timeout: Duration) -> Failure {
              network is slow; smaller batches (LOGCHUTE_BATCH_BYTES) or more time (LOGCHUTE_TIMEOUT) help with the latter"
         ),
         Phase::Waiting | Phase::Left => format!(
-            "{url} was sent the records but did not acknowledge them within {timeout:?}: the store hangs, is overloaded or \
-             acknowledges nothing; if it is only slow, raise LOGCHUTE_TIMEOUT"
+            "{url} was sent the records but did not acknowledge them within {timeout:?}: the store hangs, is overloaded, or \
+             speaks another protocol; check LOGCHUTE_URL, and if the store is only slow, raise LOGCHUTE_TIMEOUT"
         ),
     };
     let kind = match phase {
@@ -176,11 +176,13 @@ pub(super) fn broken(url: &str, phase: Phase, why: &Broken) -> Failure {
              or it refuses records of that size (LOGCHUTE_BATCH_BYTES)"
         ),
         Phase::Left => format!(
-            "{url} closed the connection as records were written ({said}): it may have read some of them; all are sent again"
+            "{url} closed the connection as records were written ({said}): if it happens each time, it speaks TLS \
+             (LOGCHUTE_URL must then say +tls) or another protocol; it may have read some records, and all are sent again"
         ),
         _ => format!(
             "{url} closed the connection before it acknowledged the records ({said}): the store or what stands before it \
-             restarted; they are sent again"
+             restarted, or, if it happens each time, it speaks TLS (LOGCHUTE_URL must then say +tls) or another protocol; \
+             they are sent again"
         ),
     };
     failure(FailureKind::Reset, text)

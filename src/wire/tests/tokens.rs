@@ -131,7 +131,7 @@ fn while_the_next_one_cannot_be_had_the_old_one_serves_to_its_end() {
         send(&client).await;
         client.purse().pass(MINUTE);
         let failure = client.send(payload("hello"), LONG).await.unwrap_err();
-        assert_eq!((failure.kind, failure.text.as_str()), (FailureKind::Other, "refused with 503: still away"));
+        assert_eq!((failure.kind, failure.text.as_str()), (FailureKind::Token, "refused with 503: still away"));
     });
     drop(client);
     assert_eq!(to.end()[0], ["Bearer first"; 3]);
@@ -248,7 +248,7 @@ fn b7_errands_go_to_https_or_this_machine_and_only_marked_ones_to_a_metadata_ser
     let nowhere = source(|| Errand::get("http://127.0.0.1:1/", "GCE_METADATA_HOST").metadata().hint("set a file"));
     let said = failure(nowhere);
     assert!(said.contains("check GCE_METADATA_HOST") || said.contains("in GCE_METADATA_HOST"), "{said}");
-    assert!(said.ends_with("; set a file"), "{said}");
+    assert!(said.contains("; set a file: "), "{said}");
     // No more than that: whatever is at this address here must not be asked by a test.
     assert!(url::check_errand("http://169.254.169.254/", true).is_ok());
     let found = |metadata| {

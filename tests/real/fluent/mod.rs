@@ -1,6 +1,8 @@
 //! Fluent's own server: reads the file to which it appends what it got, at all its ports alike.
 
 #[cfg(feature = "forward")]
+mod doctor;
+#[cfg(feature = "forward")]
 mod forward;
 
 use std::path::{Path, PathBuf};

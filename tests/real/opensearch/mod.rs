@@ -1,6 +1,7 @@
 //! OpenSearch: reads an index or a data stream back, each document with what was sent as its source.
 
 pub(crate) mod bulk;
+mod doctor;
 
 use serde_json::{Value, json};
 

@@ -1,5 +1,6 @@
 //! The OpenTelemetry Collector: reads the files to which it appends what it got, a file for each way in.
 
+mod doctor;
 #[cfg(feature = "forward")]
 mod forward;
 #[cfg(feature = "otlp")]

@@ -1,6 +1,8 @@
 //! rsyslog: reads the file to which it appends what it got, by TCP and TLS alike.
 
 #[cfg(feature = "syslog")]
+mod doctor;
+#[cfg(feature = "syslog")]
 mod syslog;
 
 use std::collections::BTreeMap;

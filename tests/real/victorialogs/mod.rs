@@ -7,6 +7,7 @@
 mod attributes;
 mod bulk;
 mod datadog;
+mod doctor;
 mod loki;
 mod ndjson;
 #[cfg(feature = "otlp")]
