@@ -3,7 +3,7 @@
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::backend::{Reply, Verdict};
+use crate::backend::{Delivery, Reply, Verdict};
 use crate::wire::{Failure, Names};
 
 /// What a lane saw of its store.
@@ -16,6 +16,8 @@ pub(crate) struct Seen {
     pub(crate) names: Names,
     /// What its backend declares.
     pub(crate) facts: Vec<(&'static str, String)>,
+    /// What its success means.
+    pub(crate) delivery: Delivery,
     /// How far ahead of the store's clock a record may be.
     pub(crate) newest: Option<Duration>,
     pub(crate) outcome: Outcome,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{Examination, Step};
-use crate::backend::{Reply, Verdict};
+use crate::backend::{Delivery, Reply, Verdict};
 use crate::visit::{Outcome, Seen};
 use crate::wire::FailureKind;
 
@@ -57,6 +57,10 @@ fn answered(seen: &Seen, reply: &Reply, verdict: &Verdict) -> (Option<Step>, Str
     let said = if said.is_empty() { format!("status {status}") } else { format!("status {status}: {said}") };
     let wrong = |what: String| (Some(Step::Answer), what);
     match verdict {
+        // It is logchute's own word, not the store's.
+        Verdict::Ack if seen.delivery == Delivery::BestEffort => {
+            (None, "the record is on its way; the store does not say whether it took it, so look for it there".into())
+        }
         Verdict::Ack | Verdict::AckWithLoss { rejected: 0, .. } => {
             (None, format!("the store took the record (status {status})"))
         }
@@ -194,6 +198,7 @@ mod tests {
             url: "http://loki:3100/loki/api/v1/push".into(),
             names: Names::default(),
             facts: vec![("delivery", "effectively once".into())],
+            delivery: Delivery::EffectivelyOnce,
             newest: Some(Duration::from_secs(600)),
             outcome: Outcome::Answered { reply: Reply::new(status, body), verdict, ahead },
         }
@@ -233,6 +238,14 @@ mod tests {
         assert_eq!(explain(&seen(200, "", warned, None)).remarks, ["the store warns: deprecated"]);
         let lost = Verdict::AckWithLoss { rejected: 1, reason: "too old".into() };
         assert_eq!(explain(&seen(200, "", lost, None)).failed, Some(Step::Answer));
+    }
+
+    #[test]
+    fn of_a_store_that_says_nothing_it_is_not_said_that_it_took_the_record() {
+        let silent = Seen { delivery: Delivery::BestEffort, ..seen(200, "", Verdict::Ack, None) };
+        let found = explain(&silent);
+        assert!(found.failed.is_none() && found.text.contains("does not say whether it took it"), "{found}");
+        assert!(!found.text.contains("200"), "there is no status: {found}");
     }
 
     #[test]

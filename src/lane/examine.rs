@@ -48,6 +48,8 @@ impl Lane {
             url: self.parts.client.url().to_owned(),
             names: self.parts.client.names().clone(),
             facts: contained(|| describe(&*self.parts.backend)).unwrap_or_default(),
+            delivery: contained(|| self.parts.backend.facts().delivers())
+                .unwrap_or(crate::backend::Delivery::BestEffort),
             newest: contained(|| self.parts.backend.facts().newest_ahead()).unwrap_or_default(),
             outcome,
         }
