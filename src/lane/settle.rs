@@ -134,7 +134,7 @@ impl Lane {
             Verdict::Split => self.refuse(job, self.told(reply), false, now),
             Verdict::Reject(reason) => self.refuse(job, reason, true, now),
             Verdict::Refresh => self.refresh(job, self.told(reply), reply.credential, now),
-            Verdict::Hold(_) => self.hold(job, self.told(reply), now),
+            Verdict::Hold(reason) => self.hold(job, self.held_for(reason, reply), now),
         }
     }
 
@@ -231,9 +231,21 @@ impl Lane {
         }
     }
 
+    /// What the backend made of the reply, where that is more than the reply itself.
+    fn held_for(&self, reason: String, reply: &Reply) -> String {
+        let is_the_reply = reason.is_empty() || reason == format!("status {}", reply.status);
+        if is_the_reply || reason.starts_with(&format!("status {}: ", reply.status)) {
+            return self.told(reply);
+        }
+        format!("{} said: {reason}", self.parts.client.url())
+    }
+
     pub(super) fn told(&self, reply: &Reply) -> String {
+        const TOLD: usize = 300;
         let text = reply.text();
-        let excerpt: String = text.trim().chars().take(300).collect();
+        // What stands before the first error of a long reply may be a thousand records that are fine.
+        let begin = text.find("\"error\":").filter(|&at| at > TOLD).unwrap_or(0);
+        let excerpt: String = text[begin..].trim().chars().take(TOLD).collect();
         let url = self.parts.client.url();
         if excerpt.is_empty() {
             format!("status {} from {url}", reply.status)

@@ -8,7 +8,7 @@ use logchute::testing::{Answer, Request, Store};
 use logchute::{Builder, Destination, Record, Severity};
 use serde_json::{Value, json};
 
-use crate::common::{Every, LONG, ms};
+use crate::common::{Every, LONG, ms, until};
 
 /// What a store has, by id: the documents, and how many of them are in one field.
 type Stored = Arc<Mutex<BTreeMap<String, Value>>>;
@@ -109,4 +109,27 @@ fn d1_a_wrong_index_is_kept_until_it_is_there_and_nothing_is_stored_twice() {
     assert!(report.settled() && report.ledger().lost() == 0, "{report}");
     assert_eq!(stored.lock().unwrap().len(), 2);
     assert_eq!(report.ledger().destinations[0].delivered, 2, "{report}");
+}
+
+#[test]
+fn what_is_told_of_a_reply_to_many_records_is_what_went_wrong() {
+    let item = |status: u16, kind: &str, reason: &str| json!({"create": {"status": status, "error": {"type": kind, "reason": reason}}});
+    let busy = item(429, "es_rejected_execution_exception", "the queue is full");
+    let alias = item(400, "illegal_argument_exception", "no write index is defined for alias [logs]");
+    for (last, words) in [(busy, "the queue is full"), (alias, "no write index is defined for alias [logs]")] {
+        let mut items = vec![json!({"create": {"status": 201}}); 20];
+        items.push(last);
+        let reply = json!({"errors": true, "items": items}).to_string();
+        let store = Store::with(move |_| Answer::status(200).body(reply.clone()));
+        let to = Destination::new(Elasticsearch::new(format!("{}/logs", store.url()))).retry(Every(LONG));
+        let logs = Builder::new().send_to(to).start().unwrap();
+        for n in 0..21 {
+            logs.emit(Record::new(Severity::Info, format!("message {n}")));
+        }
+        let _ = logs.flush(ms(1));
+        until("the failure is told", || logs.health().destinations[0].last_failure.is_some());
+        let told = logs.health().destinations[0].last_failure.clone().unwrap();
+        assert!(told.contains(words) && told.contains(&store.url()), "{told}");
+        let _ = logs.shutdown(ms(0));
+    }
 }

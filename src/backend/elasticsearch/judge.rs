@@ -124,6 +124,9 @@ impl Item {
             200..=299 => Outcome::Fallback,
             409 if self.kind.is_empty() || self.kind.contains("version_conflict") => Outcome::Stored,
             400 if is_about_the_place => Outcome::Hold,
+            // The cluster has no shard left for a new index: nothing is wrong with the document, and those of other
+            // indices go on.
+            400 if self.why.contains("this action would add [") => Outcome::Again,
             400 => Outcome::Fallback,
             403 if self.kind == "cluster_block_exception" => Outcome::Again,
             401 | 403 | 404 => Outcome::Hold,
@@ -340,6 +343,20 @@ mod tests {
             assert!(matches!(verdict(200, &body), Verdict::Hold(why) if why.contains(words)), "{words}");
         }
         assert!(matches!(of(&[(403, "cluster_block_exception")]), Verdict::Items { .. }));
+    }
+
+    #[test]
+    fn n1_an_index_that_cannot_be_made_costs_no_record() {
+        let full = "Validation Failed: 1: this action would add [2] total shards, but this cluster currently has \
+                    [1000]/[1000] maximum shards open;";
+        for (kind, why) in [("validation_exception", full), ("illegal_argument_exception", full)] {
+            let Verdict::Items { retry, rejected, fallback } =
+                verdict(200, &reply(&[item(201, "", ""), item(400, kind, why), item(201, "", "")]))
+            else {
+                panic!("{kind}")
+            };
+            assert_eq!((retry.first(), rejected, fallback), (Some(&1), vec![], vec![]), "{kind}");
+        }
     }
 
     #[test]
