@@ -1,6 +1,6 @@
 //! How many requests a lane may have under way while its store is well: found by trying, between 1 and a setting.
 //!
-//! One more after a round in which the store was as quick as usual and more could have been sent; a quarter fewer
+//! One more after a round in which the store was mostly as quick as usual and more could have been sent; a quarter fewer
 //! after a round of which every request was slow; half as many when the store fails. A round is as many ended
 //! requests as may be under way, all of them begun since the last change, as older ones say nothing about it.
 //!
@@ -98,7 +98,7 @@ impl Aimd {
         // One late answer among others is the network's or the store's housekeeping.
         if self.round.slow == self.round.ended {
             self.set(self.limit - (self.limit / 4).max(1), now);
-        } else if self.round.wanted {
+        } else if self.round.wanted && self.round.slow * 2 <= self.round.ended {
             self.set(self.limit + 1, now);
         } else {
             self.round = Round::default();

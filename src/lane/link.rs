@@ -149,6 +149,15 @@ fn beyond_a_knee_where_all_get_slower_it_stays_near_the_knee() {
 }
 
 #[test]
+fn beyond_a_knee_of_two_where_all_get_slower_it_stays_near_the_knee() {
+    for most in [3, 4, 16] {
+        let run = run(most, 300.0, same, &mut |_, others, _| Some(0.1 * ((others + 1) as f64 / 2.0).powi(2).max(1.0)));
+        run.assert_found(60.0..300.0, 1..=3);
+        run.assert_rate(60.0..300.0, 20.0, 0.7);
+    }
+}
+
+#[test]
 fn a_jump_of_capacity_is_followed_down_and_up() {
     let capacity = |at: f64| if (100.0..200.0).contains(&at) { 3.0 } else { 12.0 };
     let run = run(32, 300.0, same, &mut |at, others, _| shared(others, capacity(at)));

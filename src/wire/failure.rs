@@ -69,6 +69,8 @@ pub(super) struct Place<'a> {
 /// The deadline passed.
 pub(super) fn late(place: Place<'_>, phase: Phase, timeout: Duration) -> Failure {
     let Place { url, named, .. } = place;
+    // Part of it may have gone by for a token: nobody wants to read 9.999998627s.
+    let timeout = Duration::from_millis(timeout.as_nanos().div_ceil(1_000_000).try_into().unwrap_or(u64::MAX));
     let text = match phase {
         Phase::Resolving => format!(
             "the host of {url} was not resolved within {timeout:?}: name servers do not answer; look at DNS \
@@ -265,4 +267,18 @@ pub(super) fn causes<'a>(error: &'a (dyn StdError + 'static)) -> impl Iterator<I
 /// One line, short, without control characters: part of it was written by the other end.
 pub(super) fn plain(text: &str) -> String {
     text.chars().take(300).flat_map(|c| if c.is_control() { c.escape_default().collect() } else { vec![c] }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_limit_of_which_a_little_has_gone_by_is_told_as_it_was_set() {
+        let place = Place { url: "http://store/in", host: "store", https: false, named: "LOGCHUTE_URL" };
+        let told = |left| late(place, Phase::Waiting, left).text;
+        assert!(told(Duration::from_nanos(9_999_998_627)).contains("within 10s:"));
+        assert!(told(Duration::from_micros(6_500_400)).contains("within 6.501s:"));
+        assert!(told(Duration::MAX).contains("did not answer"));
+    }
 }
