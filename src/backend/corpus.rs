@@ -43,6 +43,11 @@ pub(super) fn body(backend: &dyn Backend, frames: &[Frame]) -> Vec<u8> {
     body_of(backend, frames, &resource())
 }
 
+/// As [`body`], but without a second look at whether a resend is the same: for bodies of which there are many.
+pub(super) fn body_once(backend: &dyn Backend, frames: &[Frame]) -> Vec<u8> {
+    with_batch(backend, frames, &resource(), |batch| backend.encode(batch).bytes().to_vec())
+}
+
 pub(super) fn body_of(backend: &dyn Backend, frames: &[Frame], resource: &Resource) -> Vec<u8> {
     with_batch(backend, frames, resource, |batch| {
         let payload = backend.encode(batch);

@@ -1,9 +1,9 @@
 use serde_json::{Map, Value as Json, json};
 
 use super::super::check_reply::check_reply;
-use super::super::corpus::{self, body, frame, nasty, ordinary, put, resource, with_batch};
-use super::super::generated::random_records;
-use super::super::line::tests::{GENERATED, is_the_record};
+use super::super::corpus::{self, body, body_once, frame, nasty, ordinary, put, resource, with_batch};
+use super::super::generated::each_of_a_hundred_thousand;
+use super::super::line::tests::is_the_record;
 use super::super::members::Members;
 use super::*;
 use crate::backend::Value;
@@ -127,18 +127,19 @@ fn victorialogs_gets_texts_and_nothing_else() {
 
 #[test]
 fn b5_generated_records_come_back_with_their_values_and_types() {
-    let (frames, expected) = random_records(31, GENERATED / 2);
-    for backend in [datadog(), victorialogs()] {
-        let shape = Shape { values: backend.values, ..SHAPE };
-        for (frames, expected) in frames.chunks(1_000).zip(expected.chunks(1_000)) {
-            let records: Vec<Members> = serde_json::from_slice(&body(&backend, frames)).unwrap();
+    each_of_a_hundred_thousand(31, |frames, expected| {
+        // VictoriaLogs gets the same but for the values, which are texts: those of every fifth record.
+        for (backend, records) in [(datadog(), 1_000), (victorialogs(), 200)] {
+            let shape = Shape { values: backend.values, ..SHAPE };
+            let (frames, expected) = (&frames[..records], &expected[..records]);
+            let records: Vec<Members> = serde_json::from_slice(&body_once(&backend, frames)).unwrap();
             assert_eq!(records.len(), expected.len());
             for (record, expected) in records.iter().zip(expected) {
                 let has_level = matches!(expected.severity, Severity::Trace | Severity::Fatal);
                 is_the_record(record, expected, &shape, 5 + usize::from(has_level));
             }
         }
-    }
+    });
 }
 
 #[test]

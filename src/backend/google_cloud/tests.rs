@@ -3,8 +3,8 @@ use std::time::SystemTime;
 
 use serde_json::Value as Json;
 
-use super::super::corpus::{self, body, body_of, frame, nasty, ordinary, put, resource, with_batch};
-use super::super::generated::{Given, random_records};
+use super::super::corpus::{self, body, body_of, body_once, frame, nasty, ordinary, put, resource, with_batch};
+use super::super::generated::{Given, each_of_a_hundred_thousand, random_records};
 use super::super::members::Members;
 use super::*;
 use crate::backend::{Resource, Value};
@@ -111,39 +111,35 @@ fn same(given: &Json, stored: &Json) -> bool {
 
 #[test]
 fn b1_to_b5_a_hundred_thousand_records_made_at_random_come_back_as_they_were() {
-    for part in 0..20 {
-        let (frames, expected) = random_records(0x6c0 + part, 5_000);
-        for (frames, expected) in frames.chunks(1_000).zip(expected.chunks(1_000)) {
-            let read = read(&body(&google(), frames));
-            assert_eq!(read.entries.len(), frames.len());
-            for (entry, expected) in read.entries.iter().zip(expected) {
-                let (all, payload) = (&entry.all, &entry.payload);
-                assert_eq!(payload.text("message").as_ref(), Some(&expected.message));
-                assert_eq!(payload.text("target").as_ref(), Some(&expected.target));
-                assert_eq!(payload.text("thread").as_deref(), Some(expected.thread));
-                let path: Vec<_> = expected.spans.iter().rev().map(String::as_str).collect();
-                assert_eq!(payload.text("span"), (!path.is_empty()).then(|| path.join(":")));
-                let site = all.0.get("sourceLocation").map(|site| object(site.get()));
-                let of = |name: &str| site.as_ref().and_then(|site| site.text(name));
-                assert_eq!((of("file"), of("line")), (expected.file.clone(), expected.line.map(|it| it.to_string())));
-                let is_trace = expected.severity == Severity::Trace;
-                let remarks = 2 + 1 + usize::from(!path.is_empty()) + usize::from(is_trace);
-                let kept = expected.fields.iter().filter(|(name, _)| !is_renamed(name));
-                for (name, given) in kept {
-                    let raw =
-                        payload.0.get(name).unwrap_or_else(|| panic!("{name:?} is not in {:?}", payload.0.keys()));
-                    assert!(is_kept(given, raw.get()), "{name:?}: {given:?} became {raw}");
-                }
-                // Those that were renamed are there as well, and nothing else is.
-                assert_eq!(payload.0.len(), remarks + expected.fields.len(), "{:?}", payload.0.keys());
-                for (name, given) in expected.fields.iter().filter(|(name, _)| is_renamed(name)) {
-                    let stored = payload.0.iter().filter(|(key, _)| key.starts_with(&format!("field_{name}")));
-                    let mut stored = stored.map(|(_, raw)| raw.get());
-                    assert!(stored.any(|raw| is_kept(given, raw)), "{name:?}");
-                }
+    each_of_a_hundred_thousand(0x6c, |frames, expected| {
+        let read = read(&body_once(&google(), frames));
+        assert_eq!(read.entries.len(), frames.len());
+        for (entry, expected) in read.entries.iter().zip(expected) {
+            let (all, payload) = (&entry.all, &entry.payload);
+            assert_eq!(payload.text("message").as_ref(), Some(&expected.message));
+            assert_eq!(payload.text("target").as_ref(), Some(&expected.target));
+            assert_eq!(payload.text("thread").as_deref(), Some(expected.thread));
+            let path: Vec<_> = expected.spans.iter().rev().map(String::as_str).collect();
+            assert_eq!(payload.text("span"), (!path.is_empty()).then(|| path.join(":")));
+            let site = all.0.get("sourceLocation").map(|site| object(site.get()));
+            let of = |name: &str| site.as_ref().and_then(|site| site.text(name));
+            assert_eq!((of("file"), of("line")), (expected.file.clone(), expected.line.map(|it| it.to_string())));
+            let is_trace = expected.severity == Severity::Trace;
+            let remarks = 2 + 1 + usize::from(!path.is_empty()) + usize::from(is_trace);
+            let kept = expected.fields.iter().filter(|(name, _)| !is_renamed(name));
+            for (name, given) in kept {
+                let raw = payload.0.get(name).unwrap_or_else(|| panic!("{name:?} is not in {:?}", payload.0.keys()));
+                assert!(is_kept(given, raw.get()), "{name:?}: {given:?} became {raw}");
+            }
+            // Those that were renamed are there as well, and nothing else is.
+            assert_eq!(payload.0.len(), remarks + expected.fields.len(), "{:?}", payload.0.keys());
+            for (name, given) in expected.fields.iter().filter(|(name, _)| is_renamed(name)) {
+                let stored = payload.0.iter().filter(|(key, _)| key.starts_with(&format!("field_{name}")));
+                let mut stored = stored.map(|(_, raw)| raw.get());
+                assert!(stored.any(|raw| is_kept(given, raw)), "{name:?}");
             }
         }
-    }
+    });
 }
 
 #[test]

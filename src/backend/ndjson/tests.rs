@@ -1,6 +1,4 @@
 use super::super::corpus::{self, body, body_of, frame, nasty, ordinary, put, resource, with_batch};
-use super::super::generated::random_records;
-use super::super::line::RESERVED;
 use super::super::members::lines;
 use super::*;
 use crate::backend::Value;
@@ -159,27 +157,6 @@ fn b5_no_field_is_lost_or_doubled_whatever_its_name() {
             (line.text("level").as_deref(), line.text("service_name").as_deref()),
             (Some("info"), Some("checkout"))
         );
-    }
-}
-
-#[test]
-fn b5_generated_records_come_back_with_their_values_and_types() {
-    let (frames, expected) = random_records(11, 20_000);
-    let names = |key: &str| !key.is_empty() && RESERVED.position(key).is_none() && key != "truncated";
-    for (frames, expected) in frames.chunks(1_000).zip(expected.chunks(1_000)) {
-        let lines = lines(&body(&ndjson(), frames));
-        assert_eq!(lines.len(), expected.len());
-        for (line, expected) in lines.iter().zip(expected) {
-            assert_eq!(line.text("message").as_ref(), Some(&expected.message));
-            assert_eq!(line.text("level").as_deref(), Some(expected.severity.as_str()));
-            assert_eq!(line.text("thread").as_deref(), Some(expected.thread));
-            for (key, given) in expected.fields.iter().filter(|(key, _)| names(key)) {
-                assert!(given.is_json(line.0[key].get()), "{key:?} is {given:?}, not {}", line.0[key]);
-            }
-            let optional = [expected.file.is_some(), expected.line.is_some(), !expected.spans.is_empty()];
-            let optional = optional.into_iter().filter(|&has| has).count();
-            assert_eq!(line.0.len(), 6 + optional + expected.fields.len() + 5, "{:?}", line.0.keys());
-        }
     }
 }
 

@@ -3,9 +3,9 @@ use std::collections::BTreeMap;
 use serde_json::{Value as Json, json};
 
 use super::super::check_reply::check_reply;
-use super::super::corpus::{self, body, frame, nasty, ordinary, put, resource, with_batch};
-use super::super::generated::random_records;
-use super::super::line::tests::{GENERATED, is_the_record};
+use super::super::corpus::{self, body, body_once, frame, nasty, ordinary, put, resource, with_batch};
+use super::super::generated::each_of_a_hundred_thousand;
+use super::super::line::tests::is_the_record;
 use super::super::members::Members;
 use super::*;
 use crate::backend::Value;
@@ -108,9 +108,9 @@ fn b5_generated_records_come_back_with_their_values_and_types() {
         event: Members,
         fields: Members,
     }
-    let (frames, expected) = random_records(29, GENERATED);
-    for (frames, expected) in frames.chunks(1_000).zip(expected.chunks(1_000)) {
-        let body = body(&splunk(), frames);
+    let resource = resource();
+    each_of_a_hundred_thousand(29, |frames, expected| {
+        let body = body_once(&splunk(), frames);
         let lines = body.split(|&byte| byte == b'\n').filter(|line| !line.is_empty());
         let envelopes: Vec<Raw> = lines.map(|envelope| serde_json::from_slice(envelope).unwrap()).collect();
         assert_eq!(envelopes.len(), expected.len());
@@ -118,9 +118,9 @@ fn b5_generated_records_come_back_with_their_values_and_types() {
             // The time as a number stands in the envelope, and so does an attribute whose name no field has.
             let shown = 5 - envelope.fields.0.len();
             is_the_record(&envelope.event, expected, &Shape { number: None, ..shape(b"") }, 0);
-            assert_eq!(shown, expected.fields.keys().filter(|key| resource().get(key).is_some()).count());
+            assert_eq!(shown, expected.fields.keys().filter(|key| resource.get(key).is_some()).count());
         }
-    }
+    });
 }
 
 #[test]

@@ -9,7 +9,7 @@ use opentelemetry_proto::tonic::logs::v1::LogRecord;
 use prost::Message as _;
 
 use super::super::super::Resource;
-use super::super::super::corpus::{body_of, resource};
+use super::super::super::corpus::{body_of, body_once, resource};
 use super::super::super::generated::Given;
 use super::super::{Encoding, Otlp};
 use crate::frame::Frame;
@@ -62,13 +62,9 @@ pub(super) fn decoded_of(
     parts(request)
 }
 
-/// What protobuf alone says.
-pub(super) fn protobuf_of(
-    otlp: &Otlp,
-    frames: &[Frame],
-    resource: &Resource,
-) -> (BTreeMap<String, String>, Vec<Record>) {
-    parts(from_protobuf(&body_of(&otlp.clone().encoding(Encoding::Protobuf), frames, resource)))
+/// The records that protobuf alone holds.
+pub(super) fn protobuf_of(otlp: &Otlp, frames: &[Frame]) -> Vec<Record> {
+    parts(from_protobuf(&body_once(&otlp.clone().encoding(Encoding::Protobuf), frames))).1
 }
 
 fn parts(mut request: Request) -> (BTreeMap<String, String>, Vec<Record>) {
@@ -82,8 +78,8 @@ fn parts(mut request: Request) -> (BTreeMap<String, String>, Vec<Record>) {
     let mut records = Vec::new();
     for scope in of_one.scope_logs {
         let name = scope.scope.expect("a scope").name;
-        for record in scope.log_records {
-            let attributes = once_each(record.attributes.clone());
+        for mut record in scope.log_records {
+            let attributes = once_each(std::mem::take(&mut record.attributes));
             records.push(Record { scope: name.clone(), record, attributes });
         }
     }

@@ -96,7 +96,7 @@ fn victorialogs_gets_no_name_and_no_number_of_fields_for_which_it_drops_a_record
         w.fields.json(Key::named("second"), &object(200, "a"));
         w.fields.json(Key::named("list"), "[{\"a\":1}]");
     })];
-    let (_, found) = decoded::protobuf_of(&victorialogs, &frames, &resource());
+    let found = decoded::protobuf_of(&victorialogs, &frames);
     let is_text = |name: &str| matches!(found[0].attributes[name], Some(Any::StringValue(_)));
     assert!(!is_text("short") && !is_text("first") && !is_text("list"));
     assert!(!is_text(&"k".repeat(100)), "a name of 128 bytes is one that it takes");
