@@ -403,7 +403,12 @@ fn totals(ledger: &Ledger) -> String {
     };
     let remedies: Vec<_> = Reason::ALL.into_iter().filter(|&reason| lost_by(reason) > 0).map(Reason::remedy).collect();
     let remedies = if remedies.is_empty() { String::new() } else { format!(" ({})", remedies.join("; ")) };
-    format!("at the end {} records were lost{remedies}: {}", ledger.lost(), ledger.to_string().replace('\n', "; "))
+    let places = match ledger.destinations.len() {
+        0 | 1 => String::new(),
+        several => format!(", counted at each of {several} destinations,"),
+    };
+    let (lost, whole) = (ledger.lost(), ledger.to_string().replace('\n', "; "));
+    format!("at the end {lost} records{places} were lost{remedies}: {whole}")
 }
 
 fn runtime() -> io::Result<runtime::Runtime> {

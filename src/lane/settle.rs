@@ -141,6 +141,12 @@ impl Lane {
     /// A verdict of its own for each record.
     fn items(&mut self, job: &mut Job, reply: &Reply, (mut retry, rejected, fallback): Items, now: Instant) {
         let count = job.next_len();
+        let places = rejected.iter().chain(&fallback).map(|(at, _)| at).chain(&retry);
+        let names_any = places.copied().any(|at| at < count);
+        // A refusal that speaks of other records alone does not say that these are stored.
+        if reply.status >= 400 && !names_any {
+            return self.refuse(job, self.told(reply), true, now);
+        }
         // The store wrote these places: it may name one twice, or one that was never sent.
         let tidy = |mut named: Vec<(usize, String)>| {
             named.sort_by_key(|(at, _)| *at);

@@ -45,6 +45,24 @@ fn n2_of_a_partial_answer_only_the_items_named_are_sent_again_or_rejected() {
 }
 
 #[test]
+fn n2_a_refusal_that_names_only_records_that_were_never_sent_stores_none() {
+    let store = Store::with(|request| match request.records().len() {
+        1 => Answer::ok(),
+        _ => Answer::status(400),
+    });
+    let plain = Plain::to(&store).on_judge(|reply| match reply.status {
+        400 => Verdict::Items { retry: vec![], rejected: vec![(500, "no".to_owned())], fallback: vec![] },
+        _ => Verdict::of_status(reply),
+    });
+    let logs = to(plain.quick()).0.start().unwrap();
+    emit(&logs, 4);
+    let report = settle(&logs);
+    assert_eq!(books(&report), (4, 0, 0), "{report}");
+    // Each went again, alone.
+    assert!(store.request_count() > 4, "{report}");
+}
+
+#[test]
 fn n2_an_answer_about_items_that_were_never_sent_does_not_upset_the_books() {
     let no = |at| (at, "no".to_owned());
     let rejected = vec![no(3), no(3), no(10), no(usize::MAX)];

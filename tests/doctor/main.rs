@@ -2,21 +2,21 @@
 //!
 //! Each case is a process of its own that reads the environment as a service would.
 
-use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Arc;
-use std::thread;
 use std::time::Duration;
 
 use logchute::Builder;
 use logchute::testing::{Answer, Store};
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, date_time_ymd};
-use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
+mod others;
+#[path = "../support/mod.rs"]
 mod support;
+mod tls;
+
+use others::{forward, google_cloud, unconfirmed};
 use support::{Case, End, Victim, case};
+use tls::tls;
 
 fn main() -> ExitCode {
     match support::role().as_deref() {
@@ -214,112 +214,6 @@ fn answers() -> Vec<Case> {
     ]
 }
 
-type Issuer = CertifiedIssuer<'static, KeyPair>;
-
-fn issuer() -> Issuer {
-    let mut params = CertificateParams::new([]).unwrap();
-    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap()
-}
-
-/// A server whose certificate is for that host; answers nothing but handshakes.
-fn tls_server(by: &Issuer, host: &str, expired: bool) -> SocketAddr {
-    let key = KeyPair::generate().unwrap();
-    let mut params = CertificateParams::new([host.to_owned()]).unwrap();
-    if expired {
-        (params.not_before, params.not_after) = (date_time_ymd(2001, 1, 1), date_time_ymd(2002, 1, 1));
-    }
-    let certificate = params.signed_by(&key, by).unwrap();
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
-    let key = rustls_pki_types::PrivateKeyDer::Pkcs8(key.serialize_der().into());
-    let config = config.with_no_client_auth().with_single_cert(vec![certificate.der().clone()], key).unwrap();
-    let (listener, config) = (TcpListener::bind("127.0.0.1:0").unwrap(), Arc::new(config));
-    let address = listener.local_addr().unwrap();
-    thread::spawn(move || {
-        while let Ok((stream, _)) = listener.accept() {
-            let mut tls = StreamOwned::new(ServerConnection::new(Arc::clone(&config)).unwrap(), stream);
-            let mut head = Vec::new();
-            let mut byte = [0];
-            while !head.ends_with(b"\r\n\r\n") && tls.read_exact(&mut byte).is_ok() {
-                head.push(byte[0]);
-            }
-            let _ = tls.write_all(b"HTTP/1.1 204 No Content\r\n\r\n");
-        }
-    });
-    address
-}
-
-/// The file of a CA, gone with this value.
-struct Pem(PathBuf);
-
-impl Pem {
-    fn of(by: &Issuer) -> Self {
-        let path =
-            std::env::temp_dir().join(format!("logchute-doctor-{}-{}.pem", std::process::id(), fastrand::u64(..)));
-        std::fs::write(&path, by.pem()).unwrap();
-        Self(path)
-    }
-
-    fn path(&self) -> &str {
-        self.0.to_str().unwrap()
-    }
-}
-
-impl Drop for Pem {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_file(&self.0);
-    }
-}
-
-fn tls() -> Vec<Case> {
-    vec![
-        case("a_certificate_for_another_host_is_told", || {
-            let (by, pem) = {
-                let by = issuer();
-                let pem = Pem::of(&by);
-                (by, pem)
-            };
-            let server = tls_server(&by, "other.example", false);
-            let end = diagnosed(&[("LOGCHUTE_URL", &loki(format!("https://{server}"))), ("LOGCHUTE_CA", pem.path())]);
-            told(&end, "handshake", "made for another host", "LOGCHUTE_URL");
-        }),
-        case("an_expired_certificate_is_told", || {
-            let by = issuer();
-            let pem = Pem::of(&by);
-            let server = tls_server(&by, "127.0.0.1", true);
-            let end = diagnosed(&[("LOGCHUTE_URL", &loki(format!("https://{server}"))), ("LOGCHUTE_CA", pem.path())]);
-            assert!(failed(&end) == "handshake" && end.stdout.contains("has expired"), "{end:#?}");
-        }),
-        case("an_unknown_ca_is_told", || {
-            let pem = Pem::of(&issuer());
-            let server = tls_server(&issuer(), "127.0.0.1", false);
-            let end = diagnosed(&[("LOGCHUTE_URL", &loki(format!("https://{server}"))), ("LOGCHUTE_CA", pem.path())]);
-            told(&end, "handshake", "signed by no CA that is trusted here", "LOGCHUTE_CA");
-        }),
-        case("tls_to_a_plain_port_is_told", || {
-            let (store, pem) = (Store::new(), Pem::of(&issuer()));
-            let url = loki(store.url().replace("http://", "https://"));
-            let end = diagnosed(&[("LOGCHUTE_URL", &url), ("LOGCHUTE_CA", pem.path())]);
-            told(&end, "handshake", "does not speak TLS", "LOGCHUTE_URL");
-        }),
-        case("plain_text_to_a_tls_port_is_told", || {
-            let server = tls_server(&issuer(), "127.0.0.1", false);
-            let end = diagnosed(&[("LOGCHUTE_URL", &loki(format!("http://{server}")))]);
-            told(&end, "answer", "If it speaks TLS", "LOGCHUTE_URL");
-        }),
-        case("a_machine_without_ca_files_is_told", || {
-            let nowhere = "/nonexistent/logchute";
-            let end = diagnosed(&[
-                ("LOGCHUTE_URL", "loki+https://127.0.0.1:9"),
-                ("SSL_CERT_FILE", nowhere),
-                ("SSL_CERT_DIR", nowhere),
-            ]);
-            told(&end, "set up", "ca-certificates", "LOGCHUTE_CA");
-        }),
-    ]
-}
-
 /// The variables of a lane are named as the user set them, each destination for itself.
 fn lanes() -> Vec<Case> {
     vec![case("each_lane_is_told_by_its_own_variables", || {
@@ -335,128 +229,6 @@ fn lanes() -> Vec<Case> {
         assert_eq!(looks, ["LOGCHUTE_OPS_URL", "LOGCHUTE_AUDIT_TOKEN, LOGCHUTE_AUDIT_USER, LOGCHUTE_AUDIT_PASSWORD"]);
         assert!(end.stdout.contains("well: the store took the record"), "{end:#?}");
     })]
-}
-
-/// A server on a connection: does that with each, and then leaves.
-#[cfg(any(feature = "syslog", feature = "forward"))]
-fn on_each_connection(does: impl Fn(TcpStream) + Send + 'static) -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap();
-    thread::spawn(move || listener.incoming().flatten().for_each(does));
-    address
-}
-
-#[cfg(feature = "syslog")]
-fn unconfirmed() -> Vec<Case> {
-    /// Reads all that comes, after it said `words`; an empty one leaves after the first bytes.
-    fn reads_and_says(words: &'static [u8], stays: bool) -> SocketAddr {
-        on_each_connection(move |mut stream| {
-            let mut some = [0; 4096];
-            let _ = stream.read(&mut some);
-            let _ = stream.write_all(words);
-            while stays && stream.read(&mut some).is_ok_and(|count| count > 0) {}
-        })
-    }
-    let syslog = |address: SocketAddr| diagnosed(&[("LOGCHUTE_URL", &format!("syslog+tcp://{address}"))]);
-    vec![
-        case("a_store_that_confirms_nothing_is_not_called_well", move || {
-            let end = syslog(reads_and_says(b"", true));
-            end.assert_well();
-            let is_said = end.stdout.contains("sent: ") && end.stdout.contains("confirms nothing");
-            assert!(is_said && !end.stdout.contains("well: ") && end.stdout.contains("answer     none"), "{end:#?}");
-        }),
-        case("a_store_that_leaves_over_the_first_record_is_told", move || {
-            told(&syslog(reads_and_says(b"", false)), "answer", "say +tls", "LOGCHUTE_URL");
-        }),
-        case("an_alert_of_tls_in_answer_to_plain_syslog_is_told", move || {
-            let end = syslog(reads_and_says(&[0x15, 3, 3, 0, 2, 2, 10], true));
-            told(&end, "answer", "it speaks TLS", "LOGCHUTE_URL");
-        }),
-        case("a_web_server_in_answer_to_syslog_is_told", move || {
-            let end = syslog(reads_and_says(b"HTTP/1.1 400 Bad Request\r\n\r\n", true));
-            told(&end, "answer", "it speaks HTTP", "LOGCHUTE_URL");
-        }),
-    ]
-}
-
-#[cfg(not(feature = "syslog"))]
-fn unconfirmed() -> Vec<Case> {
-    Vec::new()
-}
-
-#[cfg(feature = "forward")]
-fn forward() -> Vec<Case> {
-    vec![
-        case("a_forward_input_that_leaves_without_an_ack_is_told", || {
-            let address = on_each_connection(|mut stream| {
-                let _ = stream.read(&mut [0; 4096]);
-            });
-            let end = diagnosed(&[("LOGCHUTE_URL", &format!("forward+tcp://{address}"))]);
-            told(&end, "answer", "say +tls", "LOGCHUTE_URL");
-        }),
-        case("a_forward_input_that_acknowledges_nothing_is_told", || {
-            let address =
-                on_each_connection(|mut stream| while stream.read(&mut [0; 4096]).is_ok_and(|read| read > 0) {});
-            let end = diagnosed(&[("LOGCHUTE_URL", &format!("forward+tcp://{address}"))]);
-            told(&end, "answer", "did not acknowledge", "LOGCHUTE_URL");
-        }),
-    ]
-}
-
-#[cfg(not(feature = "forward"))]
-fn forward() -> Vec<Case> {
-    Vec::new()
-}
-
-#[cfg(feature = "google_cloud")]
-fn google_cloud() -> Vec<Case> {
-    fn gcl(variables: &[(&str, &str)]) -> End {
-        let all = [&[("LOGCHUTE_URL", "gcl://p"), ("HOME", "/nonexistent")], variables].concat();
-        diagnosed(&all)
-    }
-    /// A file of credentials; gone with the value.
-    fn file(text: &str) -> Pem {
-        let file = Pem(std::env::temp_dir().join(format!("logchute-doctor-{}.json", fastrand::u64(..))));
-        std::fs::write(&file.0, text).unwrap();
-        file
-    }
-    vec![
-        case("a_machine_without_credentials_and_metadata_server_is_told", || {
-            let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
-            let end = gcl(&[("GCE_METADATA_HOST", &closed)]);
-            told(&end, "set up", "outside of Google Cloud set", "GOOGLE_APPLICATION_CREDENTIALS");
-            assert!(end.stdout.contains("look at: GOOGLE_APPLICATION_CREDENTIALS"), "it comes first: {end:#?}");
-        }),
-        case("a_metadata_server_that_never_answers_is_told_in_time", || {
-            let hole = BlackHole::new();
-            let end = gcl(&[("GCE_METADATA_HOST", &hole.address.to_string())]);
-            told(&end, "set up", "outside of Google Cloud set", "GOOGLE_APPLICATION_CREDENTIALS");
-        }),
-        case("a_key_file_that_is_none_is_told", || {
-            let end = gcl(&[("GOOGLE_APPLICATION_CREDENTIALS", file("{\"type\":").path())]);
-            told(&end, "set up", "a file of credentials in JSON", "GOOGLE_APPLICATION_CREDENTIALS");
-        }),
-        case("a_token_server_that_refuses_is_told", || {
-            for refuses in [true, false] {
-                let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-                let answers = Store::with(|_| Answer::status(400).body(r#"{"error":"invalid_grant"}"#));
-                let uri = if refuses { answers.url() } else { format!("http://{closed}") };
-                let text = format!(
-                    r#"{{"type":"authorized_user","client_id":"a","client_secret":"canary","refresh_token":"canary","token_uri":"{uri}/token"}}"#
-                );
-                let file = file(&text);
-                let end = gcl(&[("GOOGLE_APPLICATION_CREDENTIALS", file.path())]);
-                let cause = if refuses { "invalid_grant" } else { "nobody listens" };
-                told(&end, "set up", cause, "GOOGLE_APPLICATION_CREDENTIALS");
-                assert!(!end.stdout.contains("canary"), "{end:#?}");
-            }
-        }),
-    ]
-}
-
-#[cfg(not(feature = "google_cloud"))]
-fn google_cloud() -> Vec<Case> {
-    Vec::new()
 }
 
 fn well() -> Vec<Case> {
