@@ -3,7 +3,8 @@ use std::collections::BTreeMap;
 use prost::Message;
 
 use super::super::corpus::{self, TIME, body, body_of, frame, nasty, ordinary, put, resource, with_batch};
-use super::super::{Resource, Severity, Value};
+use super::super::generated::{self, Expected};
+use super::super::{Resource, Severity, Value, flat};
 use super::*;
 use crate::frame::Frame;
 
@@ -389,6 +390,36 @@ fn b5_no_field_is_lost_or_doubled_whatever_its_name() {
     for (entry, fields) in entries(&loki().promote("a").promote("a.b"), &frames).iter().zip(counts) {
         assert_eq!(entry.metadata.len() + entry.labels.len(), 5 + fields + 2 + 4, "{entry:?}");
     }
+}
+
+#[test]
+fn b5_generated_records_come_back_with_their_values() {
+    let check = |entries: &[Entry], expected: &[Expected]| {
+        assert_eq!(entries.len(), expected.len());
+        for entry in entries {
+            let one = &expected[((entry.nanos - TIME) / 1_000 - 1) as usize];
+            assert_eq!((&entry.line, &*entry.labels["level"]), (&one.message, one.severity.as_str()));
+            assert_eq!((entry.get("target"), entry.get("thread")), (Some(&*one.target), Some(one.thread)));
+            for (key, given) in &one.fields {
+                // Others are told apart by names that tests above look at.
+                let keeps_its_name = names::is_plain(key) && key != "truncated" && !flat::RESERVED.contains(&&**key);
+                if keeps_its_name {
+                    let found = entry.get(key).unwrap_or_else(|| panic!("{key:?} in {:?}", entry.metadata.keys()));
+                    assert!(given.is_text(found), "{key:?} is {given:?}, not {found:?}");
+                }
+            }
+            let optional = [one.file.is_some(), one.line.is_some(), !one.spans.is_empty()];
+            let optional = optional.into_iter().filter(|&has| has).count();
+            // Target, thread and id, and the pod and the region of the resource.
+            assert_eq!(entry.metadata.len(), 3 + 2 + optional + one.fields.len(), "{:?}", entry.metadata.keys());
+        }
+    };
+    generated::each_of_a_hundred_thousand(9, |frames, expected| {
+        check(&parse_protobuf(&body(&loki(), frames)), expected);
+        // The same fields by the same code, so some are enough.
+        let (frames, expected) = (&frames[..100], &expected[..100]);
+        check(&parse_json(&body(&loki().encoding(Encoding::Json), frames)), expected);
+    });
 }
 
 #[test]
