@@ -46,8 +46,10 @@ fn items(text: &str, most: usize) -> Option<Verdict> {
         return Some(Verdict::Split);
     }
     let (mut retry, mut rejected) = (Vec::new(), Vec::new());
+    let mut is_named = vec![false; most];
     for (at, code, reason) in named {
-        if at >= most {
+        // One that no request can have had, or that was named before.
+        if at >= most || std::mem::replace(&mut is_named[at], true) {
             continue;
         }
         if MAY_PASS.contains(&code) {
@@ -57,8 +59,6 @@ fn items(text: &str, most: usize) -> Option<Verdict> {
         }
     }
     if !whole {
-        let mut is_named = vec![false; most];
-        retry.iter().chain(rejected.iter().map(|(at, _)| at)).for_each(|&at| is_named[at] = true);
         // The lane leaves out places that the batch does not have.
         retry.extend((0..most).filter(|&at| !is_named[at]));
     }

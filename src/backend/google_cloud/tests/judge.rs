@@ -76,6 +76,10 @@ fn a_map_that_names_only_entries_that_were_never_sent_counts_none_as_stored() {
     let far = partial(&[(1000, 3), (5000, 14)]);
     assert!(matches!(google().judge(&Reply::new(400, far.clone())), Verdict::Reject(_)));
     assert!(matches!(google().judge(&Reply::new(403, far.clone())), Verdict::Hold(_)));
+    // An entry that is named twice is one.
+    let twice = partial(&[(3, 3), (3, 3)]);
+    let Verdict::Items { rejected, .. } = google().judge(&Reply::new(400, twice)) else { panic!("not by entry") };
+    assert_eq!(rejected.len(), 1);
     // Where it is cut, what was not read may name any.
     let cut = far[..far.len() - 30].to_owned();
     let Verdict::Items { retry, rejected, .. } = google().judge(&Reply::new(400, cut)) else { panic!("not by entry") };
