@@ -14,28 +14,28 @@
 //!
 //! Last numbers:
 //! <!-- pipeline -->
-//! 2026-11-24, a quiet virtual machine with 2 cores of an AMD EPYC, Linux 6.18, rustc 1.95, load 1.1:
+//! 2026-11-24, a virtual machine with 2 cores of an AMD EPYC, Linux 6.18, rustc 1.95, load 1.7:
 //!
 //! ```text
 //!                threads  full   a second   CPU s   of floor  peak MiB      lost bytes/record requests  books
-//! text floor           1        3,371,897    0.29       1.0x       3.6         0          0.0        0
-//! text floor           4        3,139,074    0.32       1.1x       3.8         0          0.0        0
-//! ndjson               1 block  2,053,762    0.60       2.1x      14.4         0        405.9      398  exact
-//! ndjson               4 block  1,911,190    0.65       2.2x      16.0         0        406.6      399  exact
-//! ndjson               1  drop  1,736,729    0.27       0.9x      16.1   716,389        405.8      113  exact
-//! ndjson               4  drop    747,715    0.18       0.6x      15.1   920,165        406.4       32  exact
-//! ndjson gzip          1 block  1,517,112    0.78       2.7x      14.1         0         16.0      398  exact
-//! ndjson gzip          4 block  1,459,659    0.82       2.8x      14.7         0         16.1      399  exact
-//! ndjson gzip          1  drop  1,369,586    0.24       0.8x      13.8   813,969         15.8       74  exact
-//! ndjson gzip          4  drop    745,019    0.20       0.7x      14.7   917,093         15.9       34  exact
-//! loki protobuf        1 block  1,372,146    0.86       3.0x      16.4         0         23.5      204  exact
-//! loki protobuf        4 block  1,462,565    0.80       2.8x      19.7         0         24.8      205  exact
-//! loki protobuf        1  drop  1,271,506    0.27       0.9x      15.2   795,237         23.4       42  exact
-//! loki protobuf        4  drop    905,423    0.20       0.7x      17.9   888,421         24.3       24  exact
-//! loki json            1 block  1,694,126    0.70       2.4x      13.7         0        287.9      204  ledger alone
-//! loki json            4 block  1,604,140    0.73       2.5x      15.8         0        288.7      205  ledger alone
-//! loki json            1  drop  1,361,735    0.26       0.9x      16.4   790,117        287.8       43  ledger alone
-//! loki json            4  drop    717,508    0.18       0.6x      16.1   918,117        288.5       18  ledger alone
+//! text floor           1        3,297,233    0.30       1.0x       3.5         0          0.0        0
+//! text floor           4        3,238,675    0.31       1.0x       3.7         0          0.0        0
+//! ndjson               1 block  1,709,582    0.70       2.3x      15.9         0        405.9      399  exact
+//! ndjson               4 block  1,998,926    0.65       2.2x      16.8         0        406.6      400  exact
+//! ndjson               1  drop  1,658,725    0.24       0.8x      15.7   771,685        405.8       92  exact
+//! ndjson               4  drop    787,725    0.25       0.8x      16.7   885,349        406.2       46  exact
+//! ndjson gzip          1 block  1,434,235    0.90       3.0x      15.3         0         16.2      399  exact
+//! ndjson gzip          4 block  1,397,358    0.85       2.8x      16.0         0         16.3      400  exact
+//! ndjson gzip          1  drop  1,392,260    0.29       1.0x      15.7   776,805         16.0       89  exact
+//! ndjson gzip          4  drop    658,869    0.28       0.9x      15.0   899,685         15.9       41  exact
+//! loki protobuf        1 block  1,315,058    0.88       2.9x      17.4         0         23.5      204  exact
+//! loki protobuf        4 block  1,515,050    0.78       2.6x      21.3         0         24.7      205  exact
+//! loki protobuf        1  drop  1,296,728    0.30       1.0x      17.6   779,877         23.4       46  exact
+//! loki protobuf        4  drop    622,720    0.26       0.9x      17.7   903,781         24.8       20  exact
+//! loki json            1 block  1,591,658    0.75       2.5x      17.1         0        287.9      204  ledger alone
+//! loki json            4 block  1,433,576    0.94       3.1x      14.7         0        288.7      205  ledger alone
+//! loki json            1  drop  1,280,358    0.30       1.0x      16.7   770,661        287.9       47  ledger alone
+//! loki json            4  drop    620,732    0.18       0.6x      16.9   928,357        288.6       15  ledger alone
 //! ```
 //! <!-- /pipeline -->
 
