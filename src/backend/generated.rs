@@ -13,9 +13,8 @@ use std::fmt;
 
 use fastrand::Rng;
 
-use super::Value;
-use super::corpus::{TIME, put};
-use crate::frame::{Callsite, FieldsWriter, Frame, Key, Severity, Writer};
+use super::corpus::TIME;
+use crate::frame::{Callsite, FieldsWriter, Frame, Key, Severity, Sink};
 
 /// A value as the program gave it.
 #[derive(Clone, Debug)]
@@ -96,12 +95,12 @@ fn record(random: &mut Rng) -> (Frame, Expected) {
     let frame = Frame::of(callsite, severity, TIME, |writer| {
         // The message may stand anywhere among the fields.
         let at = random.usize(..=own.len());
-        own[..at].iter().for_each(|(key, given)| given.write(writer, key));
+        own[..at].iter().for_each(|(key, given)| given.write(&mut writer.fields, key));
         writer.fields.message(format_args!("{message}"));
-        own[at..].iter().for_each(|(key, given)| given.write(writer, key));
+        own[at..].iter().for_each(|(key, given)| given.write(&mut writer.fields, key));
         for (span, fields) in &spans {
             let mut kept = FieldsWriter::for_span();
-            fields.iter().for_each(|(key, given)| given.write_into(&mut kept, key));
+            fields.iter().for_each(|(key, given)| given.write(&mut kept, key));
             let (count, bytes) = kept.into_parts();
             writer.span(span, count, &bytes);
         }
@@ -254,14 +253,7 @@ impl Given {
         }
     }
 
-    fn write(&self, writer: &mut Writer<'_>, key: &str) {
-        match self {
-            Self::Error(text) => writer.fields.error(Key::named(key), key, &Error(text.clone())),
-            given => put(writer, key, given.value()),
-        }
-    }
-
-    fn write_into(&self, writer: &mut FieldsWriter<Vec<u8>>, key: &str) {
+    fn write<S: Sink>(&self, writer: &mut FieldsWriter<S>, key: &str) {
         let named = Key::named(key);
         match self {
             Self::Bool(value) => writer.bool(named, *value),
@@ -274,21 +266,6 @@ impl Given {
             Self::Error(value) => writer.error(named, key, &Error(value.clone())),
             Self::Bytes(value) => writer.bytes(named, value),
             Self::Json(value) => writer.json(named, value),
-        }
-    }
-
-    fn value(&self) -> Value<'_> {
-        match self {
-            Self::Bool(value) => Value::Bool(*value),
-            Self::I64(value) => Value::I64(*value),
-            Self::U64(value) => Value::U64(*value),
-            Self::I128(value) => Value::I128(*value),
-            Self::U128(value) => Value::U128(*value),
-            Self::F64(value) => Value::F64(*value),
-            Self::Text(value) => Value::Str(value),
-            Self::Error(value) => Value::Error(value),
-            Self::Bytes(value) => Value::Bytes(value),
-            Self::Json(value) => Value::Json(value),
         }
     }
 

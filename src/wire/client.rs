@@ -18,11 +18,13 @@ pub(crate) enum Client {
 impl Client {
     /// Checks everything that can be checked without the network, and reads the files.
     pub(crate) fn new(options: Options) -> Result<Self, Error> {
-        if url::is_stream(&options.url) {
+        let names = options.names.clone();
+        let client = if url::is_stream(&options.url) {
             stream::Client::new(options).map(Self::Stream)
         } else {
             http::Client::new(options).map(Self::Http)
-        }
+        };
+        client.map_err(|why| names.tell(why))
     }
 
     /// One attempt, over after `timeout` whatever happens: name, connection, handshake, request and reply share it.

@@ -44,12 +44,7 @@ pub(crate) struct Client {
 
 impl Client {
     /// Checks everything that can be checked without the network, and reads the files.
-    pub(crate) fn new(options: Options) -> Result<Self, Error> {
-        let names = options.names.clone();
-        Self::checked(options).map_err(|why| names.tell(why))
-    }
-
-    fn checked(options: Options) -> Result<Self, Error> {
+    pub(super) fn new(options: Options) -> Result<Self, Error> {
         let target = url::check(&options.url)?;
         let exposes = options.is_open(&target);
         if let Some(what) = options.exposed(&target) {

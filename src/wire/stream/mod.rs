@@ -65,22 +65,13 @@ struct Link {
 
 impl Client {
     /// Checks everything that can be checked without the network, and reads the files.
-    pub(crate) fn new(options: Options) -> Result<Self, Error> {
-        let names = options.names.clone();
-        Self::checked(options).map_err(|why| names.tell(why))
-    }
-
-    fn checked(options: Options) -> Result<Self, Error> {
+    pub(super) fn new(options: Options) -> Result<Self, Error> {
         let target = url::check(&options.url)?;
         let Some(port) = target.stream else {
             return Err(Error::setting("url", target.shown, "a tcp or tls URL"));
         };
         keys::check(&options.credentials, options.token_as == TokenAs::Speech)?;
-        if !target.https
-            && !target.loopback
-            && !options.allow_http
-            && let Some(what) = options.credentials.exposed()
-        {
+        if let Some(what) = options.exposed(&target) {
             let must = format!(
                 "tls, because {what} is proven on each connection; over plain tcp the network sees the proof, from which a \
                  weak one can be guessed, and every record; allow_http (LOGCHUTE_ALLOW_HTTP) permits that"
