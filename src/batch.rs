@@ -4,6 +4,7 @@
 //! is a [`Batch`], a view.
 
 use std::ops::Range;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tracing::Metadata;
@@ -21,8 +22,16 @@ struct Entry {
     end: u32,
 }
 
+/// Who wrote the records of a batch: this pipeline, or one of an earlier process.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Origin {
+    pub(crate) incarnation: u128,
+    pub(crate) resource: Resource,
+}
+
 /// Frames that were collected for one destination.
 pub(crate) struct Stored {
+    origin: Arc<Origin>,
     entries: Vec<Entry>,
     bytes: Vec<u8>,
     cost: usize,
@@ -30,8 +39,33 @@ pub(crate) struct Stored {
 }
 
 impl Stored {
-    fn new(opened: Instant) -> Self {
-        Self { entries: Vec::new(), bytes: Vec::new(), cost: 0, opened }
+    pub(crate) fn new(origin: Arc<Origin>, opened: Instant) -> Self {
+        Self { origin, entries: Vec::new(), bytes: Vec::new(), cost: 0, opened }
+    }
+
+    /// Adds a record, whatever the limits are.
+    pub(crate) fn push(
+        &mut self,
+        callsite: Option<&'static Metadata<'static>>,
+        frame: &[u8],
+        sequence: u64,
+        nanos: i64,
+        cost: usize,
+    ) {
+        let start = self.bytes.len() as u32;
+        self.bytes.extend_from_slice(frame);
+        self.entries.push(Entry { callsite, sequence, nanos, start, end: self.bytes.len() as u32 });
+        self.cost += cost;
+    }
+
+    /// Who wrote its records.
+    pub(crate) fn origin(&self) -> &Arc<Origin> {
+        &self.origin
+    }
+
+    /// The number of the record at that place within its incarnation.
+    pub(crate) fn sequence(&self, place: usize) -> u64 {
+        self.entries[place].sequence
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -65,10 +99,11 @@ impl Stored {
         Severity::from_number(self.bytes[entry.start as usize + 8])
     }
 
-    fn record(&self, place: usize, incarnation: u128) -> RecordRef<'_> {
+    fn record(&self, place: usize) -> RecordRef<'_> {
         let entry = &self.entries[place];
         let bytes = &self.bytes[entry.start as usize..entry.end as usize];
-        RecordRef::new(entry.callsite, bytes, entry.nanos, RecordId { incarnation, sequence: entry.sequence })
+        let id = RecordId { incarnation: self.origin.incarnation, sequence: entry.sequence };
+        RecordRef::new(entry.callsite, bytes, entry.nanos, id)
     }
 }
 
@@ -86,13 +121,14 @@ pub(crate) struct Limits {
 
 /// Collects records until a limit is reached.
 pub(crate) struct Batcher {
+    origin: Arc<Origin>,
     limits: Limits,
     open: Option<Stored>,
 }
 
 impl Batcher {
-    pub(crate) fn new(limits: Limits) -> Self {
-        Self { limits, open: None }
+    pub(crate) fn new(origin: Arc<Origin>, limits: Limits) -> Self {
+        Self { origin, limits, open: None }
     }
 
     /// Adds a record that costs `cost`; returns the batch that had to be sealed to make room for it, if any.
@@ -103,17 +139,8 @@ impl Batcher {
                 || open.bytes.len() + frame.bytes().len() > self.limits.bytes
         });
         let sealed = if full { self.open.take() } else { None };
-        let open = self.open.get_or_insert_with(|| Stored::new(now));
-        let start = open.bytes.len() as u32;
-        open.bytes.extend_from_slice(frame.bytes());
-        open.entries.push(Entry {
-            callsite: frame.callsite(),
-            sequence: id.sequence,
-            nanos,
-            start,
-            end: open.bytes.len() as u32,
-        });
-        open.cost += cost;
+        let open = self.open.get_or_insert_with(|| Stored::new(Arc::clone(&self.origin), now));
+        open.push(frame.callsite(), frame.bytes(), id.sequence, nanos, cost);
         sealed
     }
 
@@ -147,6 +174,9 @@ pub enum Mode {
     Plain,
     /// The store refused these records for the types or names of their fields: with all of them in one field.
     Fallback,
+    /// So much older than what the store has by now that it would refuse them where live records go: to a place of their
+    /// own, see [`Facts::replays_after`](crate::backend::Facts::replays_after).
+    Replay,
 }
 
 /// Records that are sent together, as a backend sees them.
@@ -154,8 +184,6 @@ pub enum Mode {
 pub struct Batch<'a> {
     stored: &'a Stored,
     places: Places<'a>,
-    incarnation: u128,
-    resource: &'a Resource,
     mode: Mode,
 }
 
@@ -167,8 +195,8 @@ pub(crate) enum Places<'a> {
 }
 
 impl<'a> Batch<'a> {
-    pub(crate) fn new(stored: &'a Stored, places: Places<'a>, incarnation: u128, resource: &'a Resource) -> Self {
-        Self { stored, places, incarnation, resource, mode: Mode::Plain }
+    pub(crate) fn new(stored: &'a Stored, places: Places<'a>) -> Self {
+        Self { stored, places, mode: Mode::Plain }
     }
 
     pub(crate) fn in_mode(self, mode: Mode) -> Self {
@@ -224,7 +252,7 @@ impl<'a> Batch<'a> {
     /// Who is speaking.
     #[must_use]
     pub fn resource(&self) -> &'a Resource {
-        self.resource
+        &self.stored.origin.resource
     }
 }
 
@@ -244,7 +272,7 @@ impl<'a> Iterator for Records<'a> {
             Places::Range(..) => next,
             Places::List(list) => list[next],
         };
-        Some(self.batch.stored.record(place, self.batch.incarnation))
+        Some(self.batch.stored.record(place))
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {

@@ -9,6 +9,7 @@ use tracing::Subscriber;
 use tracing_subscriber::layer::{Layer, SubscriberExt as _};
 use tracing_subscriber::registry::LookupSpan;
 
+use crate::batch::Origin;
 use crate::capture::{self, Filters, Intake, LiveFilter, Logger, Record};
 use crate::config::{Compression, Settings, parse_filter};
 use crate::doctor::Diagnosis;
@@ -266,8 +267,7 @@ impl fmt::Debug for Guard {
 /// Builds the pipeline and starts its worker; without a destination there is none, and nothing to start.
 pub(crate) fn start(settings: Settings) -> Result<Guard, Error> {
     let voice = Arc::new(Voice::new(settings.hook.clone()));
-    let resource = Arc::new(settings.resource);
-    let incarnation = Numbers::random_incarnation();
+    let origin = Arc::new(Origin { incarnation: Numbers::random_incarnation(), resource: settings.resource });
     let mut lanes = Vec::new();
     let mut lane_filters = Vec::new();
     let longest_attempt = settings.lanes.iter().map(|lane| lane.timeout).max().unwrap_or_default();
@@ -297,8 +297,7 @@ pub(crate) fn start(settings: Settings) -> Result<Guard, Error> {
             backend: destination.backend,
             client,
             schedule: destination.schedule,
-            resource: Arc::clone(&resource),
-            incarnation,
+            origin: Arc::clone(&origin),
             settings: lane,
             voice: Arc::clone(&voice),
         }));
@@ -311,9 +310,9 @@ pub(crate) fn start(settings: Settings) -> Result<Guard, Error> {
         lanes: lane_filters,
     };
     let (direct, tee) = if lanes.is_empty() {
-        (Some(Direct::new(settings.tee, Arc::clone(&resource), incarnation)), None)
+        (Some(Direct::new(settings.tee, Arc::clone(&origin))), None)
     } else {
-        (None, settings.tee.map(|to| WorkerTee::new(to, Arc::clone(&resource))))
+        (None, settings.tee.map(|to| WorkerTee::new(to, Arc::clone(&origin))))
     };
     let queue = Queue::new(if lanes.is_empty() { 0 } else { settings.queue_bytes }, settings.overflow);
     let intake = Arc::new(Intake { queue, filters: LiveFilter::new(filters), direct });
@@ -334,7 +333,7 @@ pub(crate) fn start(settings: Settings) -> Result<Guard, Error> {
     }
     if !lanes.is_empty() {
         let (intake, control, voice) = (Arc::clone(&intake), Arc::clone(&control), Arc::clone(&voice));
-        Worker::new(intake, control, voice, lanes, tee, incarnation).spawn().map_err(Error::Spawn)?;
+        Worker::new(intake, control, voice, lanes, tee, origin.incarnation).spawn().map_err(Error::Spawn)?;
     }
     let core = Core::register(intake, control, voice, settings.shutdown, longest_attempt + DOCTOR_GRACE);
     Ok(Guard::new(Handle { core }))

@@ -1,11 +1,21 @@
 //! How the pipeline is, in one call.
 
-/// What survives when a record was handed over.
+use std::time::Duration;
+
+/// What a record survives from the moment at which it was handed over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Acceptance {
-    /// It is in memory: a record is lost if the process is killed before the store has it.
+    /// Nothing but the loss of its store for a while: it is in memory, and is lost if the process is killed before the
+    /// store has it.
     Memory,
+    /// The death of the process, whatever kills it: it is in the [ring](crate::Builder::ring_dir).
+    ProcessCrash,
+    /// A loss of power as well, from `fsync` after its batch was sealed.
+    Disk {
+        /// See [`Builder::fsync`](crate::Builder::fsync).
+        fsync: Duration,
+    },
 }
 
 /// How a destination is.

@@ -24,6 +24,14 @@ pub enum Reason {
     Capture,
     /// The destination's memory backlog had no room: its store is away, or too slow.
     BacklogFull,
+    /// The destination's share of the spool had no room.
+    SpoolFull,
+    /// The disk of the spool was full, and the memory backlog as well.
+    DiskFull,
+    /// What an earlier process had written to the spool or the ring could not be read.
+    Damaged,
+    /// A forked child logged it before the child had a pipeline of its own.
+    Fork,
     /// It was still owed when the limit of the shutdown was over.
     Deadline,
     /// It was owed for longer than the destination's `retry_for`.
@@ -38,12 +46,16 @@ pub enum Reason {
 
 impl Reason {
     /// All reasons; the position of each is its number.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 14] = [
         Self::QueueFull,
         Self::Shutdown,
         Self::Reentrant,
         Self::Capture,
         Self::BacklogFull,
+        Self::SpoolFull,
+        Self::DiskFull,
+        Self::Damaged,
+        Self::Fork,
         Self::Deadline,
         Self::Expired,
         Self::TooOld,
@@ -60,6 +72,10 @@ impl Reason {
             Self::Reentrant => "reentrant",
             Self::Capture => "capture",
             Self::BacklogFull => "backlog_full",
+            Self::SpoolFull => "spool_full",
+            Self::DiskFull => "disk_full",
+            Self::Damaged => "damaged",
+            Self::Fork => "fork",
             Self::Deadline => "deadline",
             Self::Expired => "expired",
             Self::TooOld => "too_old",
@@ -76,7 +92,11 @@ impl Reason {
             Self::Shutdown => "log before shutdown() is called",
             Self::Reentrant => "do not log without end inside Debug, Display or Drop",
             Self::Capture => "mend the code that panicked while it was logged",
-            Self::BacklogFull => "raise LOGCHUTE_BACKLOG_BYTES, or give the store more room",
+            Self::BacklogFull => "raise LOGCHUTE_BACKLOG_BYTES, or set LOGCHUTE_SPOOL_DIR to keep them on disk",
+            Self::SpoolFull => "raise LOGCHUTE_SPOOL_BYTES, or free some of the disk, of which the spool takes a fifth",
+            Self::DiskFull => "free some of the disk of LOGCHUTE_SPOOL_DIR",
+            Self::Damaged => "look at the disk of LOGCHUTE_SPOOL_DIR; what is damaged is kept there as *.bad",
+            Self::Fork => "call after_fork() first in a forked child",
             Self::Deadline => "raise LOGCHUTE_SHUTDOWN, or look at why the store does not answer",
             Self::Expired => "raise LOGCHUTE_RETRY_FOR",
             Self::TooOld => "the store takes no records of that age; look at why it was away for so long",

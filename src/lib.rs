@@ -123,6 +123,7 @@ mod numbers;
 mod printable;
 mod queue;
 mod resource;
+mod spool;
 mod tee;
 #[cfg(feature = "testing")]
 pub mod testing;
@@ -134,7 +135,7 @@ mod worker;
 pub use capture::{FieldValue, Json, Record, json};
 #[doc(hidden)]
 pub use config::settings_table;
-pub use config::{BacklogOverflow, Builder, Compression, Destination, Overflow, diagnose, init};
+pub use config::{BacklogOverflow, Builder, Compression, Destination, Overflow, Signals, SpoolUse, diagnose, init};
 pub use doctor::{Diagnosis, Examination, Step};
 pub use error::Error;
 pub use frame::Severity;

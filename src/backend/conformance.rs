@@ -1,10 +1,11 @@
 //! What every backend must satisfy, whatever the records and whatever the store answers.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::check_reply::check_reply;
 use super::{Backend, Batch, Heard, Login, Payload, Reply, Resource, Verdict};
-use crate::batch::{Batcher, Limits, Places, Stored};
+use crate::batch::{Batcher, Limits, Origin, Places, Stored};
 use crate::frame::{Callsite, Frame, Key, RecordId, RecordRef, Severity, Writer};
 
 /// Checks what every backend must satisfy, for a unit test beside yours.
@@ -35,29 +36,31 @@ use crate::frame::{Callsite, Frame, Key, RecordId, RecordRef, Severity, Writer};
 #[track_caller]
 pub fn conformance(backend: &dyn Backend) {
     let frames = frames();
-    let resource = resource();
+    let origin = Arc::new(Origin { incarnation: INCARNATION, resource: resource() });
+    let nameless = Arc::new(Origin { incarnation: INCARNATION, resource: Resource::new("") });
     let mut single = Vec::new();
     for (what, frame) in &frames {
-        let stored = stored(backend, std::slice::from_ref(frame));
-        single.push(encode(backend, &stored, Places::Range(0, 1), &resource, what));
+        let stored = stored(backend, &[frame], &origin);
+        single.push(encode(backend, &stored, Places::Range(0, 1), what));
         // Enough of them that what a request has once does not count.
         let copies = (64 * 1024 / frame.bytes().len()).clamp(1, 16);
-        check_cost(backend, &vec![frame; copies], &resource, what);
+        check_cost(backend, &vec![frame; copies], &origin, what);
     }
     // All at once, halves as after a split, and some as after a partial success.
     // Not the huge ones: that takes seconds, and tells no more.
     let all: Vec<_> = frames.iter().map(|(_, frame)| frame).filter(|frame| frame.bytes().len() < 64 * 1024).collect();
-    let stored = stored_of(backend, &all);
+    let stored = stored(backend, &all, &origin);
     let (half, odd) = (all.len() / 2, (0..all.len()).filter(|place| place % 2 == 1).collect::<Vec<_>>());
     for places in
         [Places::Range(0, all.len()), Places::Range(0, half), Places::Range(half, all.len()), Places::List(&odd)]
     {
-        encode(backend, &stored, places, &resource, "all records");
+        encode(backend, &stored, places, "all records");
     }
-    encode(backend, &stored, Places::Range(0, all.len()), &Resource::new(""), "a resource without a name");
+    let without = self::stored(backend, &all, &nameless);
+    encode(backend, &without, Places::Range(0, all.len()), "a resource without a name");
     for ((what, frame), first) in frames.iter().zip(single) {
-        let stored = self::stored(backend, std::slice::from_ref(frame));
-        let again = encode(backend, &stored, Places::Range(0, 1), &resource, what);
+        let stored = self::stored(backend, &[frame], &origin);
+        let again = encode(backend, &stored, Places::Range(0, 1), what);
         assert!(first == again, "{what}: other bytes after other batches were encoded");
     }
     check_verdicts(backend);
@@ -105,8 +108,8 @@ fn check_speech(backend: &dyn Backend) {
 
 /// The payload, which is the same the second time.
 #[track_caller]
-fn encode(backend: &dyn Backend, stored: &Stored, places: Places<'_>, resource: &Resource, what: &str) -> Payload {
-    let batch = Batch::new(stored, places, INCARNATION, resource);
+fn encode(backend: &dyn Backend, stored: &Stored, places: Places<'_>, what: &str) -> Payload {
+    let batch = Batch::new(stored, places);
     let payload = backend.encode(&batch);
     assert!(payload == backend.encode(&batch), "{what}: other bytes the second time");
     let Payload::Http { content_type, .. } = &payload else { return payload };
@@ -120,9 +123,9 @@ fn encode(backend: &dyn Backend, stored: &Stored, places: Places<'_>, resource: 
 }
 
 #[track_caller]
-fn check_cost(backend: &dyn Backend, frames: &[&Frame], resource: &Resource, what: &str) {
-    let stored = stored_of(backend, frames);
-    let batch = Batch::new(&stored, Places::Range(0, stored.len()), INCARNATION, resource);
+fn check_cost(backend: &dyn Backend, frames: &[&Frame], origin: &Arc<Origin>, what: &str) {
+    let stored = stored(backend, frames, origin);
+    let batch = Batch::new(&stored, Places::Range(0, stored.len()));
     let payload = backend.encode(&batch);
     let body = payload.bytes();
     let cost: usize = batch.records().map(|record| backend.cost(&record)).sum();
@@ -176,13 +179,10 @@ fn resource() -> Resource {
     resource
 }
 
-fn stored(backend: &dyn Backend, frames: &[Frame]) -> Stored {
-    stored_of(backend, &frames.iter().collect::<Vec<_>>())
-}
-
-fn stored_of(backend: &dyn Backend, frames: &[&Frame]) -> Stored {
+fn stored(backend: &dyn Backend, frames: &[&Frame], origin: &Arc<Origin>) -> Stored {
     let (now, linger) = (Instant::now(), Duration::ZERO);
-    let mut batcher = Batcher::new(Limits { cost: usize::MAX, records: usize::MAX, bytes: usize::MAX, linger });
+    let mut batcher =
+        Batcher::new(Arc::clone(origin), Limits { cost: usize::MAX, records: usize::MAX, bytes: usize::MAX, linger });
     for (frame, sequence) in frames.iter().zip(0..) {
         let id = RecordId { incarnation: INCARNATION, sequence };
         let cost = backend.cost(&RecordRef::new(frame.callsite(), frame.bytes(), frame.nanos(), id));

@@ -1,10 +1,11 @@
 //! Records for the tests of all backends: ordinary ones for golden files, and nasty ones with what must
 //! come back of them.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::{Backend, Resource, Value};
-use crate::batch::{Batch, Batcher, Limits, Places, Stored};
+use crate::batch::{Batch, Batcher, Limits, Origin, Places, Stored};
 use crate::frame::{Callsite, Frame, Key, RecordId, Severity, Writer};
 
 /// 2026-11-24T08:00:00.123456789Z.
@@ -62,23 +63,27 @@ pub(super) fn with_batch<R>(
     resource: &Resource,
     use_it: impl FnOnce(&Batch<'_>) -> R,
 ) -> R {
-    let stored = stored(backend, frames);
-    use_it(&Batch::new(&stored, Places::Range(0, stored.len()), INCARNATION, resource))
+    let stored = stored(backend, frames, resource);
+    use_it(&Batch::new(&stored, Places::Range(0, stored.len())))
 }
 
 /// The body for one of these records, at that time.
 pub(super) fn body_at(backend: &dyn Backend, frames: &[Frame], nanos: i64) -> Vec<u8> {
     let limits = Limits { cost: usize::MAX, records: usize::MAX, bytes: usize::MAX, linger: Duration::ZERO };
-    let mut batcher = Batcher::new(limits);
+    let mut batcher = Batcher::new(origin(&resource()), limits);
     batcher.add(&frames[0], RecordId { incarnation: INCARNATION, sequence: 1 }, nanos, 0, Instant::now());
     let stored = batcher.seal().unwrap();
-    backend.encode(&Batch::new(&stored, Places::Range(0, 1), INCARNATION, &resource())).bytes().to_vec()
+    backend.encode(&Batch::new(&stored, Places::Range(0, 1))).bytes().to_vec()
 }
 
-fn stored(backend: &dyn Backend, frames: &[Frame]) -> Stored {
+fn origin(resource: &Resource) -> Arc<Origin> {
+    Arc::new(Origin { incarnation: INCARNATION, resource: resource.clone() })
+}
+
+fn stored(backend: &dyn Backend, frames: &[Frame], resource: &Resource) -> Stored {
     let now = Instant::now();
     let limits = Limits { cost: usize::MAX, records: usize::MAX, bytes: usize::MAX, linger: Duration::ZERO };
-    let mut batcher = Batcher::new(limits);
+    let mut batcher = Batcher::new(origin(resource), limits);
     for (frame, sequence) in frames.iter().zip(1_u64..) {
         let id = RecordId { incarnation: INCARNATION, sequence };
         let nanos = TIME + sequence as i64 * 1_000;

@@ -53,6 +53,7 @@ pub struct Facts {
     oldest: Option<Duration>,
     newest: Option<Duration>,
     reorder_within: Duration,
+    replays_after: Option<Duration>,
     token: TokenAs,
     tenant: &'static str,
 }
@@ -72,6 +73,7 @@ impl Facts {
             oldest: None,
             newest: None,
             reorder_within: Duration::MAX,
+            replays_after: None,
             token: TokenAs::Authorization("Bearer"),
             tenant: "x-scope-orgid",
         }
@@ -135,6 +137,16 @@ impl Facts {
     #[must_use]
     pub const fn reorder_within(mut self, span: Duration) -> Self {
         self.reorder_within = span;
+        self
+    }
+
+    /// How old a batch may be before it goes to a place of its own, in [`Mode::Replay`](super::Mode::Replay), as the store
+    /// would refuse it where live records are by now. Default: any age.
+    ///
+    /// Records in that mode do not hold up those that just came, whatever [`reorder_within`](Self::reorder_within) says.
+    #[must_use]
+    pub const fn replays_after(mut self, age: Duration) -> Self {
+        self.replays_after = Some(age);
         self
     }
 
@@ -203,6 +215,10 @@ impl Facts {
 
     pub(crate) const fn reorders_within(&self) -> Duration {
         self.reorder_within
+    }
+
+    pub(crate) const fn replays_older_than(&self) -> Option<Duration> {
+        self.replays_after
     }
 
     pub(crate) const fn token_as(&self) -> TokenAs {

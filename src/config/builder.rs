@@ -1,7 +1,7 @@
 //! Settings by code, and how all of them are checked: a value that makes no sense is refused, never bent.
 
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use super::check::{Given, check_key};
 use super::chosen::{Chosen, GIB, HOUR, KIB, MIB, MS};
 use super::destination::name_all;
 use super::env::{self, Env};
-use super::settings::{BacklogOverflow, Compression, Hook, LaneSettings, Overflow, Settings};
+use super::settings::{BacklogOverflow, Compression, Hook, LaneSettings, Overflow, Settings, Signals, SpoolUse};
 use super::{Destination, filter};
 use crate::error::Error;
 use crate::handle::Guard;
@@ -47,6 +47,8 @@ pub struct Builder {
     /// What destinations get that say nothing else.
     pub(super) chosen: Chosen,
     pub(super) shutdown: Given<Duration>,
+    pub(super) ring_dir: Option<PathBuf>,
+    pub(super) signals: Signals,
     pub(super) hook: Option<Hook>,
     pub(super) remarks: Vec<String>,
     /// Whether `init` calls the doctor.
@@ -81,6 +83,8 @@ impl Builder {
             overflow: Given::by("overflow", Overflow::DropNewest),
             chosen: Chosen::default(),
             shutdown: Given::by("shutdown_limit", Duration::from_secs(5)),
+            ring_dir: None,
+            signals: Signals::Off,
             hook: None,
             remarks: Vec::new(),
             doctor: false,
@@ -257,6 +261,67 @@ impl Builder {
         self
     }
 
+    /// A directory that keeps on disk what does not fit into memory, and at the end what could not be delivered: the next
+    /// process that is given the same directory and the same store delivers it. Default: none.
+    ///
+    /// It is created where it is missing, with mode 0700, and must be ours alone; where it cannot be used, records stay in
+    /// memory and that is told once. Several processes may share it. [`spool`](Self::spool) says what goes there and
+    /// [`spool_bytes`](Self::spool_bytes) how much.
+    pub fn spool_dir(mut self, dir: impl Into<PathBuf>) -> Self {
+        self.chosen.spool_dir = Some(dir.into());
+        self
+    }
+
+    /// The most that each destination keeps there, 1 MiB to 1 TiB. Default: 256 MiB.
+    ///
+    /// It is never more than a fifth of what is free on the disk. When it is full,
+    /// [`backlog_overflow`](Self::backlog_overflow) says who is dropped.
+    pub fn spool_bytes(mut self, bytes: usize) -> Self {
+        self.chosen.spool_bytes = Some(Given::by("spool_bytes", bytes));
+        self
+    }
+
+    /// What goes there. Default: what is owed beyond half of the memory backlog, and all that is owed at the end.
+    pub fn spool(mut self, when: SpoolUse) -> Self {
+        self.chosen.spool = Some(when);
+        self
+    }
+
+    /// How long what was written there may wait for the disk itself, 1 millisecond to 1 hour. Default: as the system
+    /// decides, half a minute or so, which a loss of power takes with it.
+    pub fn fsync(mut self, within: Duration) -> Self {
+        self.chosen.fsync = Some(Given::by("fsync", Some(within)));
+        self
+    }
+
+    /// Shows what a destination owes on stdout or stderr while its store is away; the records stay owed. Default: no.
+    pub fn fallback(mut self, to: TeeTo) -> Self {
+        self.chosen.fallback = Some(Some(to));
+        self
+    }
+
+    /// A file that keeps records which a store rejected, as lines of JSON with the reason. Default: none.
+    ///
+    /// At 16 MiB it becomes `FILE.1`, in place of an older one.
+    pub fn quarantine(mut self, file: impl Into<PathBuf>) -> Self {
+        self.chosen.quarantine = Some(file.into());
+        self
+    }
+
+    /// A directory for the crash-proof ring, best on a tmpfs: every record that was accepted survives the death of the
+    /// process, and the next process that is given the same directory delivers it. Needs the feature `crash-proof`.
+    /// Default: none, and what is in memory dies with the process.
+    pub fn ring_dir(mut self, dir: impl Into<PathBuf>) -> Self {
+        self.ring_dir = Some(dir.into());
+        self
+    }
+
+    /// What is done about SIGTERM and SIGINT. Default: nothing.
+    pub fn signals(mut self, signals: Signals) -> Self {
+        self.signals = signals;
+        self
+    }
+
     /// Told of each diagnostic line of logchute itself, instead of stderr. Called on any thread, rarely.
     ///
     /// A panic in it is caught. What it logs through `tracing` or `log` may be about logchute's own trouble to
@@ -334,6 +399,8 @@ impl Builder {
             queue_bytes: self.queue_bytes.value,
             overflow: self.overflow.value,
             shutdown: self.shutdown.value,
+            ring_dir: self.ring_dir,
+            signals: self.signals,
             hook: self.hook,
             remarks,
         })

@@ -1,11 +1,13 @@
 //! What may be said about one destination alone, or about all of them: batches, backlog, requests and patience.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::check::Given;
-use super::settings::{BacklogOverflow, Compression, LaneSettings};
+use super::settings::{BacklogOverflow, Compression, LaneSettings, SpoolSettings, SpoolUse};
 use super::units::show_bytes;
 use crate::error::Error;
+use crate::tee::TeeTo;
 
 pub(super) const KIB: usize = 1 << 10;
 pub(super) const MIB: usize = 1 << 20;
@@ -26,6 +28,13 @@ pub(super) struct Chosen {
     pub(super) timeout: Option<Given<Duration>>,
     pub(super) retry_for: Option<Given<Duration>>,
     pub(super) compression: Option<Compression>,
+    pub(super) spool_dir: Option<PathBuf>,
+    pub(super) spool_bytes: Option<Given<usize>>,
+    pub(super) spool: Option<SpoolUse>,
+    /// `Some(None)`: none, whatever holds for the others.
+    pub(super) fsync: Option<Given<Option<Duration>>>,
+    pub(super) fallback: Option<Option<TeeTo>>,
+    pub(super) quarantine: Option<PathBuf>,
 }
 
 impl Chosen {
@@ -43,6 +52,12 @@ impl Chosen {
             timeout: first(&self.timeout, &those.timeout),
             retry_for: first(&self.retry_for, &those.retry_for),
             compression: first(&self.compression, &those.compression),
+            spool_dir: first(&self.spool_dir, &those.spool_dir),
+            spool_bytes: first(&self.spool_bytes, &those.spool_bytes),
+            spool: first(&self.spool, &those.spool),
+            fsync: first(&self.fsync, &those.fsync),
+            fallback: first(&self.fallback, &those.fallback),
+            quarantine: first(&self.quarantine, &those.quarantine),
         }
     }
 
@@ -54,6 +69,10 @@ impl Chosen {
         each(&self.batch_bytes, |bytes| bytes.bytes_in(KIB..=64 * MIB))?;
         // On 32 bits the largest number is the limit.
         each(&self.backlog_bytes, |bytes| bytes.bytes_in(64 * KIB..=GIB.saturating_mul(64)))?;
+        each(&self.spool_bytes, |bytes| bytes.bytes_in(MIB..=GIB.saturating_mul(1024)))?;
+        if let Some(Given { value: Some(fsync), by }) = &self.fsync {
+            Given::by(by.clone(), *fsync).time_in(MS..=HOUR)?;
+        }
         each(&self.in_flight, |requests| requests.count_in(1..=64))?;
         each(&self.linger, |linger| linger.time_in(Duration::ZERO..=5 * MINUTE))?;
         each(&self.timeout, |timeout| timeout.time_in(MS..=HOUR))?;
@@ -66,15 +85,24 @@ impl Chosen {
             given.as_ref().map_or(default, |given| given.value)
         }
         self.check()?;
+        let default = LaneSettings::default();
         let settings = LaneSettings {
-            backlog_bytes: or(&self.backlog_bytes, 16 * MIB),
-            backlog_overflow: self.backlog_overflow.unwrap_or(BacklogOverflow::DropOldest),
-            batch_bytes: or(&self.batch_bytes, MIB),
-            in_flight: or(&self.in_flight, 4),
-            linger: or(&self.linger, 200 * MS),
-            timeout: or(&self.timeout, Duration::from_secs(10)),
-            retry_for: or(&self.retry_for, DAY),
+            backlog_bytes: or(&self.backlog_bytes, default.backlog_bytes),
+            backlog_overflow: self.backlog_overflow.unwrap_or(default.backlog_overflow),
+            batch_bytes: or(&self.batch_bytes, default.batch_bytes),
+            in_flight: or(&self.in_flight, default.in_flight),
+            linger: or(&self.linger, default.linger),
+            timeout: or(&self.timeout, default.timeout),
+            retry_for: or(&self.retry_for, default.retry_for),
             compression: self.compression.unwrap_or_default(),
+            spool: self.spool_dir.clone().map(|dir| SpoolSettings {
+                dir,
+                bytes: or(&self.spool_bytes, 256 * MIB),
+                when: self.spool.unwrap_or_default(),
+                fsync: self.fsync.as_ref().and_then(|given| given.value),
+            }),
+            fallback: self.fallback.flatten(),
+            quarantine: self.quarantine.clone(),
         };
         let (backlog, batch) = (show_bytes(settings.backlog_bytes), show_bytes(settings.batch_bytes));
         // A batch that fails could not be kept for its next attempt.

@@ -8,10 +8,11 @@ use tracing_subscriber::filter::Targets;
 
 use super::check::Given;
 use super::chosen::Chosen;
-use super::settings::{BacklogOverflow, Compression};
+use super::settings::{BacklogOverflow, Compression, SpoolUse};
 use crate::backend::Backend;
 use crate::error::Error;
 use crate::lane::Schedule;
+use crate::tee::TeeTo;
 use crate::voice::mask_url;
 use crate::wire::{Holder, Options, Secret};
 
@@ -247,6 +248,47 @@ impl Destination {
     /// [`Builder::compression`](crate::Builder::compression) says.
     pub fn compression(mut self, compression: Compression) -> Self {
         self.chosen.compression = Some(compression);
+        self
+    }
+
+    /// A directory that keeps on disk what does not fit into memory, and what could not be delivered at the end. Default:
+    /// what [`Builder::spool_dir`](crate::Builder::spool_dir) says.
+    pub fn spool_dir(mut self, dir: impl Into<PathBuf>) -> Self {
+        self.chosen.spool_dir = Some(dir.into());
+        self
+    }
+
+    /// The most that is kept there, 1 MiB to 1 TiB. Default: what
+    /// [`Builder::spool_bytes`](crate::Builder::spool_bytes) says.
+    pub fn spool_bytes(mut self, bytes: usize) -> Self {
+        self.chosen.spool_bytes = Some(Given::by("spool_bytes", bytes));
+        self
+    }
+
+    /// What goes there. Default: what [`Builder::spool`](crate::Builder::spool) says.
+    pub fn spool(mut self, when: SpoolUse) -> Self {
+        self.chosen.spool = Some(when);
+        self
+    }
+
+    /// How long what was written there may wait for the disk itself, 1 millisecond to 1 hour. Default: what
+    /// [`Builder::fsync`](crate::Builder::fsync) says.
+    pub fn fsync(mut self, within: Duration) -> Self {
+        self.chosen.fsync = Some(Given::by("fsync", Some(within)));
+        self
+    }
+
+    /// Shows what is owed on stdout or stderr while the store is away. Default: what
+    /// [`Builder::fallback`](crate::Builder::fallback) says.
+    pub fn fallback(mut self, to: TeeTo) -> Self {
+        self.chosen.fallback = Some(Some(to));
+        self
+    }
+
+    /// A file that keeps records which the store rejected. Default: what
+    /// [`Builder::quarantine`](crate::Builder::quarantine) says.
+    pub fn quarantine(mut self, file: impl Into<PathBuf>) -> Self {
+        self.chosen.quarantine = Some(file.into());
         self
     }
 

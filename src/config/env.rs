@@ -76,6 +76,8 @@ pub(super) fn builder(env: &Env) -> Result<Builder, Error> {
     overwrite(&mut builder.queue_bytes, reader.given("LOGCHUTE_QUEUE_BYTES", units::bytes)?);
     overwrite(&mut builder.overflow, reader.given("LOGCHUTE_OVERFLOW", units::overflow)?);
     overwrite(&mut builder.shutdown, reader.given("LOGCHUTE_SHUTDOWN", units::duration)?);
+    builder.ring_dir = reader.path("LOGCHUTE_RING_DIR");
+    builder.signals = reader.parsed("LOGCHUTE_SIGNALS", units::signals)?.unwrap_or_default();
     builder.chosen = lanes::chosen(&reader)?;
     builder.destinations = lanes::destinations(&reader, &lanes, &promoted)?;
     // Names in a message are those of the variables, so what is out of range is told here and not at `start`.
@@ -106,7 +108,7 @@ fn labels(reader: &Reader<'_>, builder: &mut Builder) -> Result<Vec<String>, Err
     Ok(promoted)
 }
 
-fn tee(text: &str) -> Result<Option<TeeTo>, &'static str> {
+pub(super) fn tee(text: &str) -> Result<Option<TeeTo>, &'static str> {
     if text == "off" {
         return Ok(None);
     }

@@ -176,6 +176,62 @@ pub(super) const SETTINGS: &[Setting] = &[
         "`none`",
         "compression of requests, where the store takes it",
     )),
+    each(plain(
+        "LOGCHUTE_SPOOL_DIR",
+        "spool_dir",
+        "path of a directory",
+        "",
+        "keeps on disk what does not fit into memory, and what could not be delivered at the end",
+    )),
+    each(plain(
+        "LOGCHUTE_SPOOL_BYTES",
+        "spool_bytes",
+        "1MiB to 1TiB",
+        "256MiB",
+        "the most that is kept there, and never more than a fifth of what is free",
+    )),
+    each(plain(
+        "LOGCHUTE_SPOOL",
+        "spool",
+        "`overflow`, `exit`, `always`",
+        "`overflow`",
+        "what goes there: what is owed beyond half of the memory backlog; only what is owed at the end; or every batch",
+    )),
+    each(plain(
+        "LOGCHUTE_FSYNC",
+        "fsync",
+        "`off`, 1ms to 1h",
+        "`off`",
+        "how long what was written there may wait for the disk itself, which a loss of power takes with it",
+    )),
+    plain(
+        "LOGCHUTE_RING_DIR",
+        "ring_dir",
+        "path of a directory, best on a tmpfs",
+        "",
+        "the crash-proof ring: what was accepted survives the death of the process (feature `crash-proof`)",
+    ),
+    each(plain(
+        "LOGCHUTE_FALLBACK",
+        "fallback",
+        "as `LOGCHUTE_TEE`",
+        "`off`",
+        "shows what is owed to a store while that is away",
+    )),
+    each(plain(
+        "LOGCHUTE_QUARANTINE",
+        "quarantine",
+        "path of a file",
+        "",
+        "keeps records which a store rejected, with the reason",
+    )),
+    plain(
+        "LOGCHUTE_SIGNALS",
+        "signals",
+        "`off`, `flush`, `exit`",
+        "`off`",
+        "SIGTERM and SIGINT: nothing; send or spool what is owed and go on; deliver what can be, then exit",
+    ),
     secret("LOGCHUTE_TOKEN", "Destination::token", "text", "bearer token"),
     twin("LOGCHUTE_USER", "Destination::user", "text", "user of basic authentication"),
     secret("LOGCHUTE_PASSWORD", "Destination::password", "text", "password of basic authentication"),
@@ -217,10 +273,6 @@ pub(super) const SETTINGS: &[Setting] = &[
         "facts about the process, the same with every record",
     ),
 ];
-
-/// Names of later versions, without the prefix. Whoever sets one expects it to work, so it is told that it does not.
-pub(super) const LATER: &[&str] =
-    &["SPOOL", "SPOOL_DIR", "SPOOL_BYTES", "FSYNC", "RING_DIR", "QUARANTINE", "FALLBACK", "SIGNALS"];
 
 /// The setting of that name.
 pub(super) fn find(name: &str) -> Option<&'static Setting> {
@@ -277,7 +329,6 @@ mod tests {
                 assert!(!cell.contains(['|', '\n']), "{}", setting.name);
             }
             assert_eq!(SETTINGS.iter().filter(|other| other.name == setting.name).count(), 1);
-            assert!(!LATER.iter().any(|later| setting.name == format!("LOGCHUTE_{later}")));
         }
     }
 }

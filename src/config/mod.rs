@@ -23,5 +23,5 @@ pub use destination::Destination;
 pub(crate) use filter::parse as parse_filter;
 pub use init::{diagnose, init};
 pub use list::settings_table;
-pub use settings::{BacklogOverflow, Compression, Overflow};
+pub use settings::{BacklogOverflow, Compression, Overflow, Signals, SpoolUse};
 pub(crate) use settings::{LaneSettings, Settings};

@@ -1,6 +1,6 @@
 //! Names of variables that begin like ours, and which of them concern us.
 
-use super::list::{LATER, Lanes, SETTINGS, Setting};
+use super::list::{Lanes, SETTINGS, Setting};
 
 /// What begins the name of every variable of ours.
 pub(super) const PREFIX: &str = "LOGCHUTE_";
@@ -14,9 +14,6 @@ pub(super) fn remark(name: &str, lanes: &[String]) -> Option<String> {
     let of_lane =
         short.split_once('_').filter(|(lane, _)| lanes.iter().any(|known| known.to_ascii_uppercase() == *lane));
     let setting = of_lane.map_or(short, |(_, setting)| setting);
-    if LATER.contains(&setting) {
-        return Some(format!("{name} is set, but is not in this version of logchute; it is ignored"));
-    }
     if of_lane.is_some() && ours().any(|known| known.name.strip_prefix(PREFIX) == Some(setting)) {
         return Some(format!("{name} is ignored: {PREFIX}{setting} holds for the whole process, not for a lane"));
     }
@@ -32,7 +29,7 @@ pub(super) fn begun_by(lane: &str) -> Option<String> {
     if is_service_link(lane) {
         return Some(format!("{PREFIX}{lane}, which Kubernetes sets for a service of our name,"));
     }
-    let names = ours().filter_map(|setting| setting.name.strip_prefix(PREFIX)).chain(LATER.iter().copied());
+    let names = ours().filter_map(|setting| setting.name.strip_prefix(PREFIX));
     let mut begun = names.filter(|name| name.split('_').next() == Some(lane));
     begun.next().map(|name| format!("{PREFIX}{name}"))
 }

@@ -1,5 +1,6 @@
 //! Every setting, checked: what the pipeline is started with.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use tracing_subscriber::filter::Targets;
@@ -40,8 +41,46 @@ pub enum Compression {
     Gzip,
 }
 
+/// What goes to the spool, where there is one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SpoolUse {
+    /// What a destination owes beyond half of its memory backlog, and at the end all that it owes.
+    #[default]
+    Overflow,
+    /// What a destination owes at the end, and nothing before.
+    Exit,
+    /// Every batch before it is sent: what is sealed survives the process, whatever happens to it.
+    Always,
+}
+
+/// What is done about the signals that ask a process to end, SIGTERM and SIGINT.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Signals {
+    /// Nothing: without a handler of the application's own, the process ends at once, and what it owes is lost with it.
+    #[default]
+    Off,
+    /// What is owed is sent at once, and goes to the spool where there is one; the process goes on. For applications that
+    /// have a handler of their own.
+    Flush,
+    /// All is delivered that can be within [`Builder::shutdown_limit`](crate::Builder::shutdown_limit), as at any other
+    /// end; then the process exits with 128 and the number of the signal. A second signal ends it at once.
+    Exit,
+}
+
+/// A destination's share of a spool directory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct SpoolSettings {
+    pub(crate) dir: PathBuf,
+    pub(crate) bytes: usize,
+    pub(crate) when: SpoolUse,
+    /// The longest time that what was written may wait for the disk itself; `None`: the system decides.
+    pub(crate) fsync: Option<Duration>,
+}
+
 /// What holds for one destination.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct LaneSettings {
     pub(crate) backlog_bytes: usize,
     pub(crate) backlog_overflow: BacklogOverflow,
@@ -51,6 +90,29 @@ pub(crate) struct LaneSettings {
     pub(crate) timeout: Duration,
     pub(crate) retry_for: Duration,
     pub(crate) compression: Compression,
+    pub(crate) spool: Option<SpoolSettings>,
+    /// Where what is owed is shown while the store is away.
+    pub(crate) fallback: Option<TeeTo>,
+    /// The file that keeps records which the store rejected.
+    pub(crate) quarantine: Option<PathBuf>,
+}
+
+impl Default for LaneSettings {
+    fn default() -> Self {
+        Self {
+            backlog_bytes: 16 << 20,
+            backlog_overflow: BacklogOverflow::DropOldest,
+            batch_bytes: 1 << 20,
+            in_flight: 4,
+            linger: Duration::from_millis(200),
+            timeout: Duration::from_secs(10),
+            retry_for: Duration::from_secs(24 * 60 * 60),
+            compression: Compression::None,
+            spool: None,
+            fallback: None,
+            quarantine: None,
+        }
+    }
 }
 
 /// All settings, with defaults filled in and cross-checked.
@@ -67,6 +129,8 @@ pub(crate) struct Settings {
     pub(crate) queue_bytes: usize,
     pub(crate) overflow: Overflow,
     pub(crate) shutdown: Duration,
+    pub(crate) ring_dir: Option<PathBuf>,
+    pub(crate) signals: Signals,
     pub(crate) hook: Option<Hook>,
     /// Diagnostics that were found while the settings were read; said once the pipeline runs.
     pub(crate) remarks: Vec<String>,

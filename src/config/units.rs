@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{BacklogOverflow, Compression, Overflow};
+use super::{BacklogOverflow, Compression, Overflow, Signals, SpoolUse};
 
 /// How long `block` waits where it does not say.
 const BLOCK_DEFAULT: Duration = Duration::from_secs(1);
@@ -125,6 +125,37 @@ pub(super) fn show_duration(duration: Duration) -> String {
         .into_iter()
         .find(|(_, unit)| millis > 0 && millis.is_multiple_of(*unit));
     unit.map_or_else(|| format!("{millis}ms"), |(name, unit)| format!("{}{name}", millis / unit))
+}
+
+const SPOOL: &str = "overflow, exit or always";
+
+/// What goes to the spool.
+pub(super) fn spool(text: &str) -> Result<SpoolUse, &'static str> {
+    match text {
+        "overflow" => Ok(SpoolUse::Overflow),
+        "exit" => Ok(SpoolUse::Exit),
+        "always" => Ok(SpoolUse::Always),
+        _ => Err(SPOOL),
+    }
+}
+
+const FSYNC: &str = "off, or a time such as 1s";
+
+/// How long what was written may wait for the disk.
+pub(super) fn fsync(text: &str) -> Result<Option<Duration>, &'static str> {
+    if text == "off" { Ok(None) } else { duration(text).map(Some).map_err(|_| FSYNC) }
+}
+
+const SIGNALS: &str = "off, flush or exit";
+
+/// What is done about SIGTERM and SIGINT.
+pub(super) fn signals(text: &str) -> Result<Signals, &'static str> {
+    match text {
+        "off" => Ok(Signals::Off),
+        "flush" => Ok(Signals::Flush),
+        "exit" => Ok(Signals::Exit),
+        _ => Err(SIGNALS),
+    }
 }
 
 #[cfg(test)]

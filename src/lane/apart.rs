@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::{Lane, LaneParts, Outcome};
 use crate::backend::{Ndjson, Reply};
+use crate::batch::Origin;
 use crate::capture::Record;
 use crate::config::{BacklogOverflow, Compression, LaneSettings};
 use crate::frame::Severity;
@@ -30,6 +31,9 @@ const SETTINGS: LaneSettings = LaneSettings {
     timeout: Duration::from_secs(10),
     retry_for: Duration::from_secs(24 * 60 * 60),
     compression: Compression::None,
+    spool: None,
+    fallback: None,
+    quarantine: None,
 };
 
 fn lane(index: usize) -> Lane {
@@ -40,8 +44,7 @@ fn lane(index: usize) -> Lane {
         backend: Box::new(Ndjson::new(URL)),
         client: Client::new(Options { url: URL.into(), ..Options::default() }).unwrap(),
         schedule: None,
-        resource: Arc::new(Resource::new("checkout")),
-        incarnation: 1,
+        origin: Arc::new(Origin { incarnation: 1, resource: Resource::new("checkout") }),
         settings: SETTINGS,
         voice: Arc::new(Voice::new(Some(Arc::new(|_: &str| {})))),
     })

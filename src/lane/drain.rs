@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::{Lane, LaneParts, Outcome};
 use crate::backend::{Backend, Batch, Facts, Payload, Reply};
+use crate::batch::Origin;
 use crate::capture::Record;
 use crate::config::{BacklogOverflow, Compression, LaneSettings};
 use crate::frame::{RecordId, Severity};
@@ -76,15 +77,13 @@ impl Scene {
         fastrand::seed(2);
         let origin = Instant::now();
         let voice = Arc::new(Voice::new(Some(Arc::new(|_: &str| {}))));
-        let resource = Arc::new(Resource::new("checkout"));
         let mut lane = Lane::new(LaneParts {
             index: 0,
             name: "lines".into(),
             backend: Box::new(Lines(self.facts)),
             client: Client::new(Options { url: "http://localhost/".into(), ..Options::default() }).unwrap(),
             schedule: None,
-            resource: Arc::clone(&resource),
-            incarnation: 0,
+            origin: Arc::new(Origin { incarnation: 0, resource: Resource::new("checkout") }),
             settings: LaneSettings {
                 backlog_bytes: 16 << 20,
                 backlog_overflow: BacklogOverflow::DropOldest,
@@ -94,6 +93,7 @@ impl Scene {
                 timeout: Duration::from_secs(10),
                 retry_for: Duration::from_secs(24 * 60 * 60),
                 compression: Compression::None,
+                ..LaneSettings::default()
             },
             voice,
         });
@@ -107,7 +107,7 @@ impl Scene {
                 ends.remove(&(end, number));
                 if status == 200 {
                     let job = lane.flights.jobs().find(|job| job.number == number).unwrap();
-                    let records = job.next(0, &resource).records();
+                    let records = job.next().records();
                     delivered.extend(records.map(|record| (record.id().sequence, end)));
                 }
                 lane.end(Outcome { lane: 0, number, result: Ok(Reply::new(status, "")) }, at(now));

@@ -22,11 +22,11 @@ impl Lane {
         now: Instant,
     ) -> Option<Sending> {
         let limits = Limits { cost: usize::MAX, records: 1, bytes: usize::MAX, linger: Duration::ZERO };
-        let mut batcher = Batcher::new(limits);
+        let mut batcher = Batcher::new(Arc::clone(&self.parts.origin), limits);
         batcher.add(frame, id, nanos, 0, now);
         let mut job = Job::new(self.next_number, batcher.seal()?, now);
         self.next_number += 1;
-        let batch = job.next(self.parts.incarnation, &self.parts.resource);
+        let batch = job.next();
         match contained(|| self.parts.backend.encode(&batch)) {
             Ok(payload) => {
                 let visit = Some(Arc::clone(visit));

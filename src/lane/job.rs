@@ -4,7 +4,6 @@ use std::time::Instant;
 
 use crate::batch::{Batch, Mode, Places, Stored};
 use crate::frame::Severity;
-use crate::resource::Resource;
 
 /// Some records of the batch that are sent in one request.
 enum Part {
@@ -164,9 +163,9 @@ impl Job {
     /// # Panics
     ///
     /// If the job is settled.
-    pub(super) fn next<'a>(&'a self, incarnation: u128, resource: &'a Resource) -> Batch<'a> {
+    pub(super) fn next(&self) -> Batch<'_> {
         let step = self.steps.last().expect("a settled job is never sent");
-        Batch::new(&self.stored, step.part.places(), incarnation, resource).in_mode(step.mode)
+        Batch::new(&self.stored, step.part.places()).in_mode(step.mode)
     }
 
     /// How the next request is encoded.

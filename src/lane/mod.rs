@@ -34,12 +34,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::backend::Backend;
-use crate::batch::{Batcher, Limits, Stored};
+use crate::batch::{Batcher, Limits, Origin, Stored};
 use crate::config::LaneSettings;
 use crate::contain::contained;
 use crate::frame::{Frame, RecordId, RecordRef, Severity};
 use crate::ledger::{DestinationLedger, Reason};
-use crate::resource::Resource;
 use crate::visit::{Seen, Visit};
 use crate::voice::Voice;
 use crate::wire::Client;
@@ -65,8 +64,7 @@ pub(crate) struct LaneParts {
     pub(crate) backend: Box<dyn Backend>,
     pub(crate) client: Client,
     pub(crate) schedule: Option<Box<dyn Schedule>>,
-    pub(crate) resource: Arc<Resource>,
-    pub(crate) incarnation: u128,
+    pub(crate) origin: Arc<Origin>,
     pub(crate) settings: LaneSettings,
     pub(crate) voice: Arc<Voice>,
 }
@@ -110,7 +108,7 @@ impl Lane {
         };
         let in_flight = parts.settings.in_flight.min(facts.most_in_flight()).max(1);
         Self {
-            batcher: Batcher::new(limits),
+            batcher: Batcher::new(Arc::clone(&parts.origin), limits),
             oldest: facts.oldest_age(),
             in_flight,
             backlog: Backlog::new(parts.settings.backlog_bytes, parts.settings.backlog_overflow),
@@ -249,7 +247,7 @@ impl Lane {
             if job.is_settled() {
                 continue;
             }
-            let batch = job.next(self.parts.incarnation, &self.parts.resource);
+            let batch = job.next();
             match contained(|| self.parts.backend.encode(&batch)) {
                 Ok(payload) => {
                     let visit = self.postponed.take_if(|(number, _)| *number == job.number).map(|(_, visit)| visit);

@@ -6,6 +6,7 @@ use crate::config::BacklogOverflow;
 use crate::frame::Callsite;
 use crate::health::{DestinationHealth, DestinationState};
 use crate::ledger::Ledger;
+use crate::resource::Resource;
 use crate::wire::{Failure, FailureKind, Options};
 
 /// Understands `ask`, `done` and `hold`, and otherwise the status.
@@ -61,6 +62,7 @@ impl Desk {
             timeout: Duration::from_secs(10),
             retry_for: Duration::from_secs(24 * 3600),
             compression: crate::config::Compression::None,
+            ..LaneSettings::default()
         };
         let lane = Lane::new(LaneParts {
             index: 0,
@@ -68,8 +70,7 @@ impl Desk {
             backend: Box::new(Later),
             client: Client::new(Options { url: "http://localhost/in".into(), ..Options::default() }).unwrap(),
             schedule: None,
-            resource: Arc::new(Resource::new("shop")),
-            incarnation: 1,
+            origin: Arc::new(Origin { incarnation: 1, resource: Resource::new("shop") }),
             settings,
             voice: Arc::new(Voice::new(None)),
         });

@@ -4,15 +4,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use super::{Tee, TeeTo};
+use crate::batch::Origin;
 use crate::contain::contained;
 use crate::frame::{Frame, RecordId, RecordRef};
 use crate::ledger::{Ledger, Losses, Reason};
-use crate::resource::Resource;
 
 pub(crate) struct Direct {
     to: To,
-    resource: Arc<Resource>,
-    incarnation: u128,
+    origin: Arc<Origin>,
     sequence: AtomicU64,
     written: AtomicU64,
     closed: AtomicBool,
@@ -27,25 +26,19 @@ enum To {
 }
 
 impl Direct {
-    pub(crate) fn new(to: Option<TeeTo>, resource: Arc<Resource>, incarnation: u128) -> Self {
-        Self::with(to.map_or(To::Nowhere, |to| To::Tee(Tee::new(to))), resource, incarnation)
+    pub(crate) fn new(to: Option<TeeTo>, origin: Arc<Origin>) -> Self {
+        Self::with(to.map_or(To::Nowhere, |to| To::Tee(Tee::new(to))), origin)
     }
 
     /// Hands each record to a test, on the thread that made it.
     #[cfg(feature = "testing")]
     pub(crate) fn to_test(take: impl Fn(&RecordRef<'_>) + Send + Sync + 'static) -> Self {
-        Self::with(To::Test(Box::new(take)), Arc::new(Resource::new("")), 0)
+        let origin = Origin { incarnation: 0, resource: crate::resource::Resource::new("") };
+        Self::with(To::Test(Box::new(take)), Arc::new(origin))
     }
 
-    fn with(to: To, resource: Arc<Resource>, incarnation: u128) -> Self {
-        Self {
-            to,
-            resource,
-            incarnation,
-            sequence: AtomicU64::new(0),
-            written: AtomicU64::new(0),
-            closed: AtomicBool::new(false),
-        }
+    fn with(to: To, origin: Arc<Origin>) -> Self {
+        Self { to, origin, sequence: AtomicU64::new(0), written: AtomicU64::new(0), closed: AtomicBool::new(false) }
     }
 
     /// Writes the record, with one locked write.
@@ -57,13 +50,13 @@ impl Direct {
             return Ok(());
         }
         let sequence = self.sequence.fetch_add(1, Ordering::Relaxed);
-        let id = RecordId { incarnation: self.incarnation, sequence };
+        let id = RecordId { incarnation: self.origin.incarnation, sequence };
         let record = RecordRef::new(frame.callsite(), frame.bytes(), frame.nanos(), id);
         let write = || match &self.to {
             To::Nowhere => Ok(()),
             To::Tee(tee) => {
                 let mut line = Vec::with_capacity(256);
-                tee.format(&mut line, &record, &self.resource);
+                tee.format(&mut line, &record, &self.origin.resource);
                 tee.write(&line)
             }
             #[cfg(feature = "testing")]

@@ -5,25 +5,25 @@
 use std::sync::Arc;
 
 use super::{Tee, TeeTo};
+use crate::batch::Origin;
 use crate::frame::RecordRef;
-use crate::resource::Resource;
 
 /// Lines are written at this size, so that a large drain does not collect them all in memory.
 const WRITE_AT: usize = 64 * 1024;
 
 pub(crate) struct WorkerTee {
     tee: Tee,
-    resource: Arc<Resource>,
+    origin: Arc<Origin>,
     lines: Vec<u8>,
 }
 
 impl WorkerTee {
-    pub(crate) fn new(to: TeeTo, resource: Arc<Resource>) -> Self {
-        Self { tee: Tee::new(to), resource, lines: Vec::new() }
+    pub(crate) fn new(to: TeeTo, origin: Arc<Origin>) -> Self {
+        Self { tee: Tee::new(to), origin, lines: Vec::new() }
     }
 
     pub(crate) fn take(&mut self, record: &RecordRef<'_>) {
-        self.tee.format(&mut self.lines, record, &self.resource);
+        self.tee.format(&mut self.lines, record, &self.origin.resource);
         if self.lines.len() >= WRITE_AT {
             self.write();
         }

@@ -21,6 +21,9 @@ fn nothing_set_gives_the_defaults_and_a_tee_alone() {
         timeout: Duration::from_secs(10),
         retry_for: Duration::from_secs(86_400),
         compression: Compression::None,
+        spool: None,
+        fallback: None,
+        quarantine: None,
     };
     assert_eq!(settings(&[URL]).lanes, [lane]);
     for filter in [&got.filter, &got.spans, &got.tee_filter] {
