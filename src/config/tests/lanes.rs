@@ -46,7 +46,7 @@ fn a_lane_says_it_itself_or_inherits_it() {
     let [ops, audit] = &got.destinations[..] else { panic!() };
     assert_eq!((&ops.targets, &audit.targets), (&None, &Some("off,my_app::audit=info".parse().unwrap())));
     let seconds = Duration::from_secs;
-    let [ops, audit] = got.lanes[..] else { panic!() };
+    let [ops, audit] = &got.lanes[..] else { panic!() };
     assert_eq!((ops.batch_bytes, ops.linger, ops.in_flight), (256 << 10, seconds(1), 4));
     assert_eq!((audit.batch_bytes, audit.linger, audit.in_flight), (512 << 10, seconds(1), 1));
     assert_eq!((audit.backlog_bytes, audit.backlog_overflow), (64 << 20, BacklogOverflow::DropNewest));

@@ -102,6 +102,7 @@ fn every_setting_is_read() {
         timeout: Duration::from_secs(90),
         retry_for: Duration::from_secs(3600),
         compression: Compression::Gzip,
+        ..LaneSettings::default()
     };
     assert_eq!(got.lanes, [lane]);
     assert_eq!((got.destinations.len(), &*got.destinations[0].name), (1, "loki"));
