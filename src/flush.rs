@@ -140,7 +140,7 @@ impl Control {
     }
 
     /// Asks the worker to send at once what is owed, and to write it to the spool where there is one; waits for nothing.
-    #[expect(dead_code, reason = "for the signals")]
+    #[cfg_attr(not(test), expect(dead_code, reason = "for the signals"))]
     pub(crate) fn spool_now(&self, queue: &Queue) {
         self.spool_now.store(true, Ordering::Release);
         queue.wake().at_once();

@@ -328,8 +328,13 @@ pub(crate) fn start(settings: Settings) -> Result<Guard, Error> {
         for lane in &lanes {
             let name = lane.name().to_owned();
             books.destinations.push(lane.new_books());
-            let mut health =
-                DestinationHealth { name, state: DestinationState::Well, last_failure: None, in_flight: 0, spool: None };
+            let mut health = DestinationHealth {
+                name,
+                state: DestinationState::Well,
+                last_failure: None,
+                in_flight: 0,
+                spool: None,
+            };
             lane.publish_health(&mut health);
             books.health.push(health);
         }
@@ -339,7 +344,10 @@ pub(crate) fn start(settings: Settings) -> Result<Guard, Error> {
     }
     if !lanes.is_empty() {
         let (intake, control, voice) = (Arc::clone(&intake), Arc::clone(&control), Arc::clone(&voice));
-        Worker::new(intake, control, voice, lanes, tee, origin.incarnation).with_disks(disks).spawn().map_err(Error::Spawn)?;
+        Worker::new(intake, control, voice, lanes, tee, origin.incarnation)
+            .with_disks(disks)
+            .spawn()
+            .map_err(Error::Spawn)?;
     }
     let core = Core::register(intake, control, voice, settings.shutdown, longest_attempt + DOCTOR_GRACE);
     Ok(Guard::new(Handle { core }))

@@ -21,8 +21,8 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use tokio::runtime;
 
-use self::disk::until;
 pub(crate) use self::disk::Disks;
+use self::disk::until;
 use crate::announce::Announcer;
 use crate::capture::{Intake, Record};
 use crate::contain::contained;
@@ -352,9 +352,8 @@ impl Worker {
         let mut closing = Vec::new();
         // What the end itself lost is told in the stream, so it waits for that as well.
         let is_quiet = || lanes.iter().all(|lane| lane.has_settled(u64::MAX));
-        let is_over = |flush: &Flush| {
-            now >= self.over_at(flush) || (is_settled(flush) && (!flush.ticket.closing || is_quiet()))
-        };
+        let is_over =
+            |flush: &Flush| now >= self.over_at(flush) || (is_settled(flush) && (!flush.ticket.closing || is_quiet()));
         for flush in flushes.extract_if(.., |flush| is_over(flush)) {
             let settled = is_settled(&flush);
             if flush.ticket.closing {
@@ -418,7 +417,8 @@ impl Worker {
         let mut books = self.control.books();
         (books.accepted, books.drained, books.own) = (self.accepted, self.drained, self.own);
         (books.worker, books.restarts) = (Some(state), self.restarts);
-        books.safe_after = self.lanes.iter().map(Lane::safe_after).try_fold(Duration::ZERO, |most, one| Some(most.max(one?)));
+        books.safe_after =
+            self.lanes.iter().map(Lane::safe_after).try_fold(Duration::ZERO, |most, one| Some(most.max(one?)));
         for (lane, ledger) in self.lanes.iter_mut().zip(&mut books.destinations) {
             lane.publish(ledger);
         }

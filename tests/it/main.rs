@@ -21,9 +21,9 @@ mod otlp;
 mod overflow;
 mod poison;
 mod retry;
+mod splunk;
 #[cfg(unix)]
 mod spool;
-mod splunk;
 mod syslog;
 #[cfg(feature = "google_cloud")]
 mod tokens;
