@@ -83,6 +83,7 @@ impl Worker {
         tee: Option<WorkerTee>,
         incarnation: u128,
     ) -> Self {
+        let has_places = intake.queue.has_places();
         Self {
             intake,
             control,
@@ -90,7 +91,7 @@ impl Worker {
             lanes,
             tee,
             announcer: Announcer::default(),
-            numbers: Numbers::new(incarnation),
+            numbers: Numbers::new(incarnation, has_places),
             accepted: 0,
             drained: 0,
             own: 0,
@@ -228,7 +229,8 @@ impl Worker {
             self.drained += 1;
             let severity = frame.severity();
             self.in_hand = Some((severity, 0));
-            let (id, nanos) = self.numbers.next(frame.nanos());
+            let (id, nanos) = self.numbers.next(frame.nanos(), drain.position());
+            drain.number(frame.nanos(), nanos);
             let record = RecordRef::new(frame.callsite(), frame.bytes(), nanos, id);
             let wanted = |filter: &tracing_subscriber::filter::Targets| {
                 agree || filter.would_enable(record.target(), &severity.level())
@@ -258,7 +260,7 @@ impl Worker {
     /// Hands a record of our own to the lanes.
     fn hand_own(&mut self, frame: &Frame, now: Instant) {
         self.own += 1;
-        let (id, nanos) = self.numbers.next(frame.nanos());
+        let (id, nanos) = self.numbers.next(frame.nanos(), None);
         for lane in &mut self.lanes {
             lane.take(frame, id, nanos, now);
         }
@@ -284,7 +286,7 @@ impl Worker {
                 .target("logchute")
                 .field("logchute.doctor", true)
                 .into_own_frame();
-            let (id, nanos) = self.numbers.next(frame.nanos());
+            let (id, nanos) = self.numbers.next(frame.nanos(), None);
             for lane in &mut self.lanes {
                 lane.examine(&frame, id, nanos, &visit, now).into_iter().for_each(&mut start);
             }

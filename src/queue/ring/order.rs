@@ -286,6 +286,11 @@ impl<M: Memory> Order<M> {
         self.memory.load(place::CONSUMED, Relaxed)
     }
 
+    /// The time that was given last; that of no record to begin with.
+    pub(crate) fn last_time(&self) -> i64 {
+        self.memory.load(place::LAST_TIME, Relaxed) as i64
+    }
+
     /// Where the next frame begins.
     pub(crate) fn tail(&self) -> u64 {
         let drained = self.drained();
