@@ -27,7 +27,7 @@ use crate::mute;
 use channel::Channel;
 pub(crate) use drain::Drain;
 use losses::LossCounters;
-pub(crate) use ring::{Ring, Shut};
+pub(crate) use ring::{Heir, Inheritance, Orphans, Ring, Shut};
 use room::Room;
 pub(crate) use wake::Wake;
 

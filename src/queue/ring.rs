@@ -13,7 +13,11 @@
 mod file;
 mod header;
 mod order;
+mod orphans;
+mod scan;
 mod sites;
+#[cfg(test)]
+mod tests;
 
 use std::io;
 use std::path::Path;
@@ -27,6 +31,7 @@ use crate::frame::portable::{self, Site};
 use crate::frame::{Frame, Severity};
 use crate::resource::Resource;
 use file::Made;
+pub(crate) use orphans::{Heir, Inheritance, Orphans};
 pub(crate) use order::Shut;
 use order::{COUNT_MASK, Found, Memory, Order};
 use sites::Sites;

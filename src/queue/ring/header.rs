@@ -20,6 +20,8 @@ pub(super) const HEAD_BYTES: usize = 4096;
 const PAGE: usize = 4096;
 const MAGIC: u64 = u64::from_le_bytes(*b"logchute");
 const VERSION: u64 = 1;
+/// The least and the most that a dictionary takes.
+const DICTIONARY: (usize, usize) = (16 * 1024, 1024 * 1024);
 /// A resource that takes more is not kept, nor read.
 const RESOURCE_MAX: usize = 64 * 1024;
 /// Words of frames: the most that the positions can tell apart, and the least that a record fits in.
@@ -60,7 +62,7 @@ impl Header {
         let units = (bytes / 8).max(*UNITS.start() as usize).min(*UNITS.end() as usize) as u32;
         // The next power of two below, so that positions can wrap.
         let units = 1 << units.ilog2();
-        let dictionary_bytes = (units as usize * 8 / 16).clamp(16 * 1024, 1024 * 1024);
+        let dictionary_bytes = (units as usize * 8 / 16).clamp(DICTIONARY.0, DICTIONARY.1);
         let dictionary = (HEAD_BYTES + resource_bytes).next_multiple_of(PAGE);
         (resource_bytes <= RESOURCE_MAX).then(|| Self {
             salt,
@@ -132,6 +134,7 @@ impl Header {
         let fits = UNITS.contains(&units)
             && units.is_power_of_two()
             && version == VERSION
+            && dictionary_words <= DICTIONARY.1 as u64 / 8
             && dictionary >= HEAD_BYTES as u64 / 8
             && dictionary.checked_add(dictionary_words).is_some_and(|end| end <= data)
             && data.checked_add(units).is_some_and(|end| end <= most);

@@ -128,14 +128,16 @@ impl State {
             Self::Committed(len) => (2, len),
             Self::Padding(len) => (3, len),
         };
-        kind << 60 | (mask(salt, position) ^ u64::from(len))
+        kind << 60 | (mask(salt, position) ^ checked(len))
     }
 
     /// What was stored at that position, by whoever knew the salt; of anything else, nothing.
     #[inline]
     pub(crate) fn decode(word: u64, salt: u64, position: u32) -> Option<Self> {
-        let len = u32::try_from((word & LOW) ^ mask(salt, position)).ok()?;
+        let low = (word & LOW) ^ mask(salt, position);
+        let len = low as u32;
         match word >> 60 {
+            _ if low != checked(len) => None,
             1 => Some(Self::Claimed(len)),
             2 => Some(Self::Committed(len)),
             3 => Some(Self::Padding(len)),
@@ -145,6 +147,12 @@ impl State {
 }
 
 const LOW: u64 = u64::MAX >> 4;
+
+/// A length, and above it what it must be followed by, so that no other length is believed.
+#[inline]
+fn checked(len: u32) -> u64 {
+    u64::from(len.wrapping_mul(0x9e37_79b1) & 0xfff_ffff) << 32 | u64::from(len)
+}
 
 /// Differs from place to place, so that neither what an application logs nor a frame of an earlier lap passes for one.
 #[inline]
