@@ -323,7 +323,7 @@ pub(crate) fn start(settings: Settings) -> Result<Guard, Error> {
             let name = lane.name().to_owned();
             books.destinations.push(lane.new_books());
             let mut health =
-                DestinationHealth { name, state: DestinationState::Well, last_failure: None, in_flight: 0 };
+                DestinationHealth { name, state: DestinationState::Well, last_failure: None, in_flight: 0, spool: None };
             lane.publish_health(&mut health);
             books.health.push(health);
         }

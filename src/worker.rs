@@ -4,9 +4,12 @@
 //! hand, and that one is counted. It never waits for a record: it polls, so that a caller does not pay
 //! for waking it.
 
+mod disk;
+
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::io;
+use std::path::Path;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
@@ -18,9 +21,12 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use tokio::runtime;
 
+use self::disk::until;
+pub(crate) use self::disk::Disks;
 use crate::announce::Announcer;
 use crate::capture::{Intake, Record};
 use crate::contain::contained;
+use crate::exit::termination_log;
 use crate::flush::{Control, Ticket};
 use crate::frame::{Frame, RecordRef, Severity};
 use crate::health::WorkerState;
@@ -72,6 +78,9 @@ pub(crate) struct Worker {
     in_hand: Option<(Severity, usize)>,
     deaths: VecDeque<Instant>,
     restarts: u64,
+    disks: Disks,
+    /// Somebody wants what was accepted until then to be on disk.
+    spool_at: Option<u64>,
 }
 
 impl Worker {
@@ -99,7 +108,14 @@ impl Worker {
             in_hand: None,
             deaths: VecDeque::new(),
             restarts: 0,
+            disks: Disks::default(),
+            spool_at: None,
         }
+    }
+
+    /// Gives the worker the directories of its lanes' spools.
+    pub(crate) fn with_disks(self, disks: Disks) -> Self {
+        Self { disks, ..self }
     }
 
     /// Starts the thread, and waits until its runtime stands.
@@ -186,13 +202,17 @@ impl Worker {
         loop {
             let now = Instant::now();
             self.see_tickets(now);
+            self.see_spool_now(now);
+            self.look_for_orphans(now);
             self.see_visits(now, |sending| sendings.push(sending));
-            let drained = self.drain(now);
+            let drained = self.drain(now, false);
             self.announce(now);
             self.mark_flushes(now);
+            self.spool_in_time(now);
             for lane in &mut self.lanes {
                 lane.tick(now, |sending| sendings.push(sending));
             }
+            self.write_state(now);
             self.publish(WorkerState::Running);
             if self.finish_flushes(now) {
                 return;
@@ -207,13 +227,15 @@ impl Worker {
     }
 
     fn due(&mut self, now: Instant, poll: Duration) -> Instant {
-        let lanes = self.lanes.iter_mut().filter_map(|lane| lane.due(now));
-        let flushes = self.flushes.iter().map(|flush| flush.ticket.deadline);
-        lanes.chain(flushes).min().map_or(now + poll, |due| due.min(now + poll))
+        let lanes: Vec<_> = self.lanes.iter_mut().filter_map(|lane| lane.due(now)).collect();
+        let flushes = self.flushes.iter().flat_map(|flush| [self.spool_by(flush), self.over_at(flush)]);
+        let flushes = flushes.filter(|&due| due > now);
+        lanes.into_iter().chain(flushes).min().map_or(now + poll, |due| due.min(now + poll))
     }
 
-    /// Takes records out of the queue and hands them on; says how many.
-    fn drain(&mut self, now: Instant) -> usize {
+    /// Takes records out of the queue and hands them on; says how many. With `at_the_end` only lanes with a spool get them,
+    /// which is where they go, and nobody waits for room.
+    fn drain(&mut self, now: Instant, at_the_end: bool) -> usize {
         let intake = Arc::clone(&self.intake);
         intake.queue.wake().begin_drain();
         let filters = intake.filters.now();
@@ -221,7 +243,7 @@ impl Worker {
         let mut drain = intake.queue.drain();
         let mut count = 0;
         while count < ROUND {
-            if intake.queue.blocks() && !self.lanes.iter_mut().all(Lane::has_room) {
+            if !at_the_end && intake.queue.blocks() && !self.lanes.iter_mut().all(Lane::has_room) {
                 break;
             }
             let Some(frame) = drain.next() else { break };
@@ -242,7 +264,9 @@ impl Worker {
             }
             for (index, lane) in self.lanes.iter_mut().enumerate() {
                 self.in_hand = Some((severity, index));
-                if wanted(filters.of_lane(index)) {
+                if at_the_end && !lane.has_spool() {
+                    lane.lose(severity, Reason::Deadline);
+                } else if wanted(filters.of_lane(index)) {
                     lane.take(&frame, id, nanos, now);
                 } else {
                     lane.filter_out();
@@ -301,6 +325,7 @@ impl Worker {
             for lane in &mut self.lanes {
                 lane.hurry(ticket.deadline, now);
             }
+            self.disks.look_soon();
             self.accepted = self.intake.queue.accepted(self.accepted);
             self.flushes.push(Flush { ticket, accepted: self.accepted, marks: None });
         }
@@ -320,6 +345,7 @@ impl Worker {
 
     /// Completes the flushes that are settled or over; true if the pipeline ends with one of them.
     fn finish_flushes(&mut self, now: Instant) -> bool {
+        let mut flushes = std::mem::take(&mut self.flushes);
         let lanes = &self.lanes;
         let is_settled = |flush: &Flush| {
             let all = |marks: &Vec<u64>| lanes.iter().zip(marks).all(|(lane, &mark)| lane.has_settled(mark));
@@ -329,9 +355,9 @@ impl Worker {
         // What the end itself lost is told in the stream, so it waits for that as well.
         let is_quiet = || lanes.iter().all(|lane| lane.has_settled(u64::MAX));
         let is_over = |flush: &Flush| {
-            now >= flush.ticket.deadline || (is_settled(flush) && (!flush.ticket.closing || is_quiet()))
+            now >= self.over_at(flush) || (is_settled(flush) && (!flush.ticket.closing || is_quiet()))
         };
-        for flush in self.flushes.extract_if(.., |flush| is_over(flush)) {
+        for flush in flushes.extract_if(.., |flush| is_over(flush)) {
             let settled = is_settled(&flush);
             if flush.ticket.closing {
                 closing.push((flush.ticket, settled));
@@ -339,32 +365,38 @@ impl Worker {
                 flush.ticket.complete(self.control.books().ledger(&self.intake.queue), settled);
             }
         }
-        let Some(&(_, settled)) = closing.first() else { return false };
-        let ledger = self.end(settled);
+        self.flushes = flushes;
+        let Some((first, settled)) = closing.first() else { return false };
+        let ledger = self.end(*settled, until(first.deadline));
         for (ticket, settled) in closing {
             ticket.complete(ledger.clone(), settled);
         }
         true
     }
 
-    /// The last act: counts what could not be sent.
-    fn end(&mut self, settled: bool) -> Ledger {
+    /// The last act: leaves on disk what could not be sent, or counts it as lost.
+    fn end(&mut self, settled: bool, until: Instant) -> Ledger {
         // Callers that were admitted before the queue closed may still be on their way into it.
         let patience = Instant::now() + Duration::from_millis(20);
         loop {
-            self.drop_queued(Reason::Deadline);
+            self.drain_last(until);
             if self.drained >= self.intake.queue.accepted(self.accepted) || Instant::now() > patience {
                 break;
             }
             thread::yield_now();
         }
         for lane in &mut self.lanes {
-            lane.close(Reason::Deadline);
+            lane.close(Reason::Deadline, until);
         }
         self.publish(WorkerState::Stopped);
         let ledger = self.control.books().ledger(&self.intake.queue);
+        let mut told = self.kept(&ledger);
         if ledger.lost() > 0 {
-            self.voice.always(&totals(&ledger));
+            told.push(totals(&ledger));
+        }
+        told.iter().for_each(|line| self.voice.always(line));
+        if !told.is_empty() {
+            termination_log::tell(Path::new(termination_log::PATH), &told.join("; "));
         }
         self.control.end(&ledger, settled);
         for flush in self.flushes.drain(..) {
@@ -387,7 +419,7 @@ impl Worker {
         let mut books = self.control.books();
         (books.accepted, books.drained, books.own) = (self.accepted, self.drained, self.own);
         (books.worker, books.restarts) = (Some(state), self.restarts);
-        for (lane, ledger) in self.lanes.iter().zip(&mut books.destinations) {
+        for (lane, ledger) in self.lanes.iter_mut().zip(&mut books.destinations) {
             lane.publish(ledger);
         }
         for (lane, health) in self.lanes.iter().zip(&mut books.health) {

@@ -5,6 +5,8 @@
 //! returned and in `process::exit`, while the worker is still alive (on Linux and macOS; elsewhere the guard's drop is
 //! the end). A panic becomes a FATAL record; only where a panic means abort does its hook wait.
 
+pub(crate) mod termination_log;
+
 use std::process;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -149,7 +151,10 @@ impl Core {
     }
 
     pub(crate) fn flush_for_guard(&self) {
-        let report = self.flush(self.limit);
+        if self.intake.direct.is_some() {
+            return;
+        }
+        let report = self.wait(self.control.leave(&self.intake.queue, self.limit));
         if !report.settled() {
             *self.out_of_time.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
         }

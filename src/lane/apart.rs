@@ -71,7 +71,7 @@ fn waits(mut neighbour: Option<&mut Lane>) -> Vec<Duration> {
             }
             for (number, _) in hanging.extract_if(.., |(_, over)| now >= *over) {
                 let failure = Failure { kind: FailureKind::Timeout, text: "no answer".into() };
-                dead.end(Outcome { lane: 0, number, result: Err(failure) }, now);
+                dead.end(Outcome { lane: 0, job: number, result: Err(failure) }, now);
             }
         }
         well.take(&frame, id, nanos, now);
@@ -79,7 +79,7 @@ fn waits(mut neighbour: Option<&mut Lane>) -> Vec<Duration> {
         let under_way: Vec<_> = well.flights.jobs().map(|job| job.number).collect();
         let before = well.counts.delivered;
         for number in under_way {
-            well.end(Outcome { lane: 1, number, result: Ok(Reply::new(200, "")) }, now);
+            well.end(Outcome { lane: 1, job: number, result: Ok(Reply::new(200, "")) }, now);
         }
         let delivered = (well.counts.delivered - before) as usize;
         waits.extend(came.drain(..delivered).map(|came| now - came));
