@@ -61,7 +61,7 @@ pub(crate) struct LaneParts {
     /// Its place among the lanes.
     pub(crate) index: usize,
     pub(crate) name: String,
-    pub(crate) backend: Box<dyn Backend>,
+    pub(crate) backend: Arc<dyn Backend>,
     pub(crate) client: Client,
     pub(crate) schedule: Option<Box<dyn Schedule>>,
     pub(crate) origin: Arc<Origin>,
