@@ -122,6 +122,7 @@ mod mute;
 mod numbers;
 mod printable;
 mod queue;
+mod recipe;
 mod resource;
 mod spool;
 mod tee;

@@ -41,7 +41,7 @@ fn lane(index: usize) -> Lane {
     Lane::new(LaneParts {
         index,
         name: index.to_string(),
-        backend: Box::new(Ndjson::new(URL)),
+        backend: Arc::new(Ndjson::new(URL)),
         client: Client::new(Options { url: URL.into(), ..Options::default() }).unwrap(),
         schedule: None,
         origin: Arc::new(Origin { incarnation: 1, resource: Resource::new("checkout") }),

@@ -11,12 +11,14 @@
 
 mod channel;
 mod drain;
+mod heir;
 mod losses;
 #[cfg_attr(not(all(feature = "crash-proof", target_os = "linux")), path = "no_ring.rs")]
 mod ring;
 mod room;
 mod wake;
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crate::config::Overflow;
@@ -26,8 +28,9 @@ use crate::ledger::{Losses, Reason};
 use crate::mute;
 use channel::Channel;
 pub(crate) use drain::Drain;
+pub(crate) use heir::{Heir, Inheritance};
 use losses::LossCounters;
-pub(crate) use ring::{Heir, Inheritance, Orphans, Ring, Shut};
+pub(crate) use ring::{Orphans, Ring, Shut};
 use room::Room;
 pub(crate) use wake::Wake;
 
@@ -81,9 +84,6 @@ impl Queue {
 
     #[inline(always)]
     fn offer_to_ring(&self, ring: &Ring, frame: Frame, severity: Severity, may_wait: bool) {
-        if ring.is_foreign() {
-            return self.foreign(severity);
-        }
         match ring.push(&frame, severity) {
             Ok(undrained) => self.pushed(ring, severity, undrained),
             Err(shut) => self.refused(frame, severity, reason_of(shut), may_wait),
@@ -96,13 +96,6 @@ impl Queue {
         if undrained >= ring.size() / 4 || severity >= Severity::Error {
             self.wake.once();
         }
-    }
-
-    /// A forked process logs: it shares the ring, but has no worker.
-    #[cold]
-    #[inline(never)]
-    fn foreign(&self, severity: Severity) {
-        self.count_loss(Reason::Fork, severity);
     }
 
     #[cold]
@@ -179,6 +172,25 @@ impl Queue {
         self.room.made();
     }
 
+    /// Whether it knows by itself that this process is a forked child of the one that drains it, and must not be offered
+    /// anything. The channel does not know.
+    #[inline(always)]
+    pub(crate) fn is_foreign(&self) -> bool {
+        match &self.way {
+            Way::Channel(_) => false,
+            Way::Ring(ring) => ring.is_foreign(),
+        }
+    }
+
+    /// Whether it was closed.
+    #[allow(dead_code, reason = "for forked children")]
+    pub(crate) fn is_closed(&self) -> bool {
+        match &self.way {
+            Way::Channel(channel) => channel.is_closed(),
+            Way::Ring(ring) => ring.is_closed(),
+        }
+    }
+
     pub(crate) fn wake(&self) -> &Wake {
         &self.wake
     }
@@ -200,12 +212,22 @@ impl Queue {
         self.ring().is_some()
     }
 
+    /// Where the ring is.
+    pub(crate) fn ring_dir(&self) -> Option<&Path> {
+        self.ring().map(Ring::dir)
+    }
+
     /// Bytes of the ring that are not released, and all that it has.
     pub(crate) fn ring_used(&self) -> Option<(u64, u64)> {
         self.ring().map(|ring| (ring.tail() - ring.consumed(), ring.size()))
     }
 
-    /// Before this place all was drained from the ring, and before the other all was released.
+    /// The place behind the last record in the ring.
+    pub(crate) fn ring_tail(&self) -> u64 {
+        self.ring().map_or(0, Ring::tail)
+    }
+
+    /// Before this place all was drained from the ring.
     pub(crate) fn drained_to(&self) -> Option<u64> {
         self.ring().map(Ring::drained)
     }

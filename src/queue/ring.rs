@@ -31,9 +31,9 @@ use crate::frame::portable::{self, Site};
 use crate::frame::{Frame, Severity};
 use crate::resource::Resource;
 use file::Made;
-pub(crate) use orphans::{Heir, Inheritance, Orphans};
 pub(crate) use order::Shut;
 use order::{COUNT_MASK, Found, Memory, Order};
+pub(crate) use orphans::Orphans;
 use sites::Sites;
 
 pub(crate) struct Ring {
@@ -164,6 +164,15 @@ impl Ring {
             self.order.settled(lane, fingerprint, position);
         }
         self.order.release(up_to);
+    }
+
+    /// Where it is.
+    pub(super) fn dir(&self) -> &Path {
+        self.made.dir()
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.order.is_closed()
     }
 
     /// Accepts nothing any more; not for a fork's sake, whose parent goes on.

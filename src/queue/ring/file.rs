@@ -103,6 +103,10 @@ impl Made {
         &self.header
     }
 
+    pub(super) fn dir(&self) -> &Path {
+        &self.private.path
+    }
+
     /// Nothing is to be found there.
     pub(super) fn remove(&self) {
         // Gone already, at worst.

@@ -13,8 +13,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
-use tracing_subscriber::filter::Targets;
-
 use super::file::{Private, SUFFIX, SUFFIX_NEW};
 use super::header::Unread;
 use super::order::place;
@@ -22,6 +20,7 @@ use super::scan::{Image, Survey};
 use crate::batch::{Mode, Origin, Stored};
 use crate::frame::{RecordId, RecordRef, Severity};
 use crate::numbers::Numbers;
+use crate::queue::{Heir, Inheritance};
 use crate::spool::{Place, Source, Taken};
 
 /// What a file is called that cannot be read; so many of them are kept to be looked at.
@@ -29,27 +28,6 @@ const SUFFIX_BAD: &str = ".bad";
 const BAD_MAX: usize = 4;
 /// Older than this, a ring that was never completed is nobody's.
 const NEW_FOR: Duration = Duration::from_secs(60);
-
-/// A destination that may take over what an earlier process owed it.
-pub(crate) struct Heir {
-    pub(crate) fingerprint: u64,
-    /// Which records it wants.
-    pub(crate) wanted: Targets,
-    /// The most that a batch of it holds.
-    pub(crate) records: usize,
-    pub(crate) bytes: usize,
-}
-
-/// What was found in one ring.
-#[derive(Default)]
-pub(crate) struct Inheritance {
-    /// With each share the place of its heir among those that were given.
-    pub(crate) shares: Vec<(usize, Box<dyn Source>)>,
-    /// What a person should know.
-    pub(crate) remarks: Vec<String>,
-    /// Whether there may be another ring.
-    pub(crate) more: bool,
-}
 
 /// Looks for the rings of dead processes in a directory.
 pub(crate) struct Orphans {
@@ -144,7 +122,9 @@ fn set_aside(private: &Private, name: &str, why: &str) -> String {
     let done = if kept < BAD_MAX { private.rename(name, &bad) } else { private.remove(name) };
     match done {
         Ok(()) if kept < BAD_MAX => format!("the ring {} cannot be read, {why}; it is now {bad}", path.display()),
-        Ok(()) => format!("the ring {} cannot be read, {why}; it was removed, as there are {kept} such", path.display()),
+        Ok(()) => {
+            format!("the ring {} cannot be read, {why}; it was removed, as there are {kept} such", path.display())
+        }
         Err(error) => format!("the ring {} cannot be read, {why}, nor set aside: {error}", path.display()),
     }
 }
@@ -175,14 +155,7 @@ impl Orphan {
 }
 
 /// Finds what each heir gets. Says whether the file is dealt with, or will be.
-fn adopt(
-    private: &Private,
-    file: File,
-    survey: Survey,
-    name: &str,
-    heirs: &[Heir],
-    found: &mut Inheritance,
-) -> bool {
+fn adopt(private: &Private, file: File, survey: Survey, name: &str, heirs: &[Heir], found: &mut Inheritance) -> bool {
     let path = private.path.join(name);
     let private = match Private::open(&private.path, false) {
         Ok(private) => private,
@@ -191,8 +164,7 @@ fn adopt(
             return false;
         }
     };
-    let origin =
-        Arc::new(Origin { incarnation: survey.header.incarnation, resource: survey.header.resource.clone() });
+    let origin = Arc::new(Origin { incarnation: survey.header.incarnation, resource: survey.header.resource.clone() });
     let lanes = survey.lanes.clone();
     let mut parts = Vec::new();
     let mut unknown = 0;
@@ -210,8 +182,13 @@ fn adopt(
             }
         }
     }
-    let orphan =
-        Arc::new(Orphan { file, private, name: name.to_owned(), survey, owing: AtomicUsize::new(unknown + parts.len()) });
+    let orphan = Arc::new(Orphan {
+        file,
+        private,
+        name: name.to_owned(),
+        survey,
+        owing: AtomicUsize::new(unknown + parts.len()),
+    });
     for (heir, lane, position) in parts {
         let share = Share::new(Arc::clone(&orphan), Arc::clone(&origin), lane, position, &heirs[heir]);
         if share.done {

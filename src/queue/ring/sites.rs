@@ -70,7 +70,10 @@ impl Sites {
 
     /// The callsite that this process has at that address.
     pub(super) fn find(&self, address: u64) -> Option<Site> {
-        self.slots(address).map_while(OnceLock::get).find(|known| ptr::from_ref(**known).addr() as u64 == address).copied()
+        self.slots(address)
+            .map_while(OnceLock::get)
+            .find(|known| ptr::from_ref(**known).addr() as u64 == address)
+            .copied()
     }
 
     /// Where a callsite may be, to the first slot that is free.
