@@ -55,7 +55,8 @@ impl Frame {
         frame
     }
 
-    /// A frame that comes from elsewhere: `read` gives its bytes.
+    /// A frame that comes from the ring: `read` gives its bytes.
+    #[cfg(all(feature = "crash-proof", target_os = "linux"))]
     #[inline]
     pub(crate) fn of_bytes(
         callsite: Option<&'static Metadata<'static>>,
