@@ -395,7 +395,7 @@ impl Worker {
             thread::yield_now();
         }
         for lane in &mut self.lanes {
-            lane.close(Reason::Deadline, until, self.intake.queue.has_places());
+            lane.close(Reason::Deadline, until);
         }
         self.end_ring(Instant::now());
         self.publish(WorkerState::Stopped);

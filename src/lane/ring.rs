@@ -13,6 +13,8 @@ use crate::queue::Heir;
 /// How the lane stands to the ring.
 #[derive(Default)]
 pub(super) struct Hold {
+    /// Whether its records come from there.
+    is_there: bool,
     /// Its records before this place are not kept there.
     given_up: u64,
     /// What it owes at the end and is found there by the next process: how many records, and where the first is.
@@ -25,6 +27,11 @@ fn is_place(number: u64) -> bool {
 }
 
 impl Lane {
+    /// Its records come from a ring.
+    pub(crate) fn live_in_ring(&mut self) {
+        self.hold.is_there = true;
+    }
+
     /// The first place in the ring of which the lane still needs the record there.
     pub(crate) fn oldest_kept(&self) -> Option<u64> {
         let from = self.hold.given_up;
@@ -55,6 +62,9 @@ impl Lane {
 
     /// The end: what is owed of a job and stands in the ring is left there. Says whether that is all that is owed of it.
     pub(super) fn leave_in_ring(&mut self, job: &mut Job) -> bool {
+        if !self.hold.is_there || job.is_read() {
+            return false;
+        }
         let given_up = self.hold.given_up;
         let (left, first) = job.leave(|number| is_place(number) && number >= given_up);
         if let Some(first) = first {

@@ -155,7 +155,7 @@ impl Lane {
 
     /// The last act: what is owed stays on disk where there is one, and what cannot be written until then in the ring if there
     /// is one, and is lost otherwise.
-    pub(crate) fn close(&mut self, reason: Reason, until: Instant, has_ring: bool) {
+    pub(crate) fn close(&mut self, reason: Reason, until: Instant) {
         let now = Instant::now();
         self.seal(now);
         let mut jobs: Vec<Job> = std::mem::take(&mut self.flights).into_iter().map(|flight| flight.job).collect();
@@ -167,7 +167,7 @@ impl Lane {
                 self.settled_on_disk += job.copied_in_vain();
                 self.backlog.disk.put_back(&job);
             } else if (Instant::now() >= until || !self.backlog.disk.write(&mut job, false, now))
-                && !(has_ring && self.leave_in_ring(&mut job))
+                && !self.leave_in_ring(&mut job)
             {
                 self.give_up(&mut job, reason);
             }

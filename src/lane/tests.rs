@@ -298,7 +298,7 @@ fn what_is_asked_for_counts_against_the_backlog_and_the_books_balance() {
     let (delivered, owed, dropped) = desk.books();
     assert_eq!((delivered, owed + dropped), (0, 1_000));
     assert!(owed > 0 && dropped > 0, "{owed} owed, {dropped} dropped");
-    desk.lane.close(Reason::Deadline, Instant::now() + MS(1_000), false);
+    desk.lane.close(Reason::Deadline, Instant::now() + MS(1_000));
     assert_eq!(desk.books(), (0, 0, 1_000));
 }
 

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use super::Worker;
+use crate::lane::Lane;
 use crate::ledger::Ledger;
 use crate::queue::{Heir, Orphans};
 
@@ -26,9 +27,12 @@ impl Rings {
 
 impl Worker {
     /// Gives the worker the directory in which rings are; its own begins with what is owed to whom.
-    pub(crate) fn with_rings(self, rings: Rings) -> Self {
+    pub(crate) fn with_rings(mut self, rings: Rings) -> Self {
         let lanes: Vec<_> = rings.fingerprints.iter().map(|&fingerprint| (fingerprint, 0)).collect();
-        self.intake.queue.release(&lanes, 0);
+        if self.intake.queue.has_places() {
+            self.intake.queue.release(&lanes, 0);
+            self.lanes.iter_mut().for_each(Lane::live_in_ring);
+        }
         Self { rings: Some(rings), ..self }
     }
 

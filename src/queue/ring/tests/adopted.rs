@@ -153,7 +153,8 @@ fn any_frame_tells_the_same_when_it_comes_back() {
         back.extend(records(&taken.stored, |record| told(&record)));
     }
     let id = RecordId { incarnation: 0, sequence: 0 };
-    let given: Vec<_> = given.iter().map(|frame| told(&RecordRef::new(frame.callsite(), frame.bytes(), 0, id))).collect();
+    let given: Vec<_> =
+        given.iter().map(|frame| told(&RecordRef::new(frame.callsite(), frame.bytes(), 0, id))).collect();
     assert!(back == given);
 }
 
@@ -400,7 +401,10 @@ fn callsites_for_which_the_dictionary_has_no_room_stand_in_their_frames() {
     // More than a dictionary of that ring holds.
     let more: Vec<&'static tracing::Metadata<'static>> = (0..400).map(|_| leaked(sites()[1])).collect();
     for callsite in &more {
-        offer(&dying, Frame::of(Callsite::Static(callsite), Severity::Info, 0, |w| w.fields.i64(Key::indexed(0, || ""), 2)));
+        offer(
+            &dying,
+            Frame::of(Callsite::Static(callsite), Severity::Info, 0, |w| w.fields.i64(Key::indexed(0, || ""), 2)),
+        );
     }
     offer(&dying, known);
     assert_eq!(dying.losses().total(), 0);
