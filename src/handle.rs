@@ -9,22 +9,14 @@ use tracing::Subscriber;
 use tracing_subscriber::layer::{Layer, SubscriberExt as _};
 use tracing_subscriber::registry::LookupSpan;
 
-use crate::batch::Origin;
-use crate::capture::{self, Filters, Intake, LiveFilter, Logger, Record};
-use crate::config::{Compression, Settings, parse_filter};
+use crate::capture::{self, Logger, Record};
+use crate::config::{Settings, parse_filter};
 use crate::doctor::Diagnosis;
 use crate::error::Error;
 use crate::exit::{self, Core};
-use crate::flush::Control;
-use crate::health::{Acceptance, DestinationHealth, DestinationState, Health, WorkerState};
-use crate::lane::{Lane, LaneParts};
+use crate::health::{Health, WorkerState};
 use crate::ledger::{Ledger, Report};
-use crate::numbers::Numbers;
-use crate::queue::Queue;
-use crate::tee::{Direct, WorkerTee};
-use crate::voice::Voice;
-use crate::wire::{self, Client};
-use crate::worker::Worker;
+use crate::recipe::{Built, Recipe};
 
 /// What the doctor waits beyond the limit of an attempt: for a worker that is busy, and for the attempt to end.
 const DOCTOR_GRACE: Duration = Duration::from_secs(2);
@@ -165,7 +157,7 @@ impl Handle {
     pub fn health(&self) -> Health {
         let books = self.core.control().books();
         Health {
-            acceptance: Acceptance::Memory,
+            acceptance: self.core.intake().queue.acceptance(),
             worker: books.worker.unwrap_or(WorkerState::Running),
             restarts: books.restarts,
             destinations: books.health.clone(),
@@ -265,76 +257,17 @@ impl fmt::Debug for Guard {
 }
 
 /// Builds the pipeline and starts its worker; without a destination there is none, and nothing to start.
-pub(crate) fn start(settings: Settings) -> Result<Guard, Error> {
-    let voice = Arc::new(Voice::new(settings.hook.clone()));
-    let origin = Arc::new(Origin { incarnation: Numbers::random_incarnation(), resource: settings.resource });
-    let mut lanes = Vec::new();
-    let mut lane_filters = Vec::new();
-    let longest_attempt = settings.lanes.iter().map(|lane| lane.timeout).max().unwrap_or_default();
-    for (mut destination, lane) in settings.destinations.into_iter().zip(settings.lanes) {
-        if lane.compression == Compression::Gzip && destination.backend.facts().takes_gzip() {
-            destination.backend.compress();
-        }
-        lane_filters.push(destination.targets);
-        let facts = destination.backend.facts();
-        let mut client = Client::new(wire::Options {
-            url: destination.backend.url().to_owned(),
-            compression: lane.compression,
-            takes_gzip: facts.takes_gzip(),
-            token_as: facts.token_as(),
-            tenant_header: facts.tenant_header(),
-            reply_bytes: facts.most_reply_bytes(),
-            ..destination.reach
-        })?;
-        if client.takes_tokens()
-            && let Some(source) = destination.backend.tokens()?
-        {
-            client = client.with_tokens(source)?;
-        }
-        lanes.push(Lane::new(LaneParts {
-            index: lanes.len(),
-            name: destination.name,
-            backend: destination.backend,
-            client,
-            schedule: destination.schedule,
-            origin: Arc::clone(&origin),
-            settings: lane,
-            voice: Arc::clone(&voice),
-        }));
-    }
-    let has_tee = settings.tee.is_some();
-    let filters = Filters {
-        events: settings.filter,
-        spans: settings.spans,
-        tee: has_tee.then_some(settings.tee_filter),
-        lanes: lane_filters,
-    };
-    let (direct, tee) = if lanes.is_empty() {
-        (Some(Direct::new(settings.tee, Arc::clone(&origin))), None)
-    } else {
-        (None, settings.tee.map(|to| WorkerTee::new(to, Arc::clone(&origin))))
-    };
-    let queue = Queue::new(if lanes.is_empty() { 0 } else { settings.queue_bytes }, settings.overflow);
-    let intake = Arc::new(Intake { queue, filters: LiveFilter::new(filters), direct });
-    let control = Arc::new(Control::default());
-    {
-        let mut books = control.books();
-        for lane in &lanes {
-            let name = lane.name().to_owned();
-            books.destinations.push(lane.new_books());
-            let mut health =
-                DestinationHealth { name, state: DestinationState::Well, last_failure: None, in_flight: 0, spool: None };
-            lane.publish_health(&mut health);
-            books.health.push(health);
-        }
-    }
-    for remark in settings.remarks {
+pub(crate) fn start(mut settings: Settings) -> Result<Guard, Error> {
+    let remarks = std::mem::take(&mut settings.remarks);
+    let limit = settings.shutdown;
+    let recipe = Recipe::new(settings);
+    let Built { intake, control, voice, worker } = recipe.build()?;
+    for remark in remarks {
         voice.always(&remark);
     }
-    if !lanes.is_empty() {
-        let (intake, control, voice) = (Arc::clone(&intake), Arc::clone(&control), Arc::clone(&voice));
-        Worker::new(intake, control, voice, lanes, tee, origin.incarnation).spawn().map_err(Error::Spawn)?;
+    if let Some(worker) = worker {
+        worker.spawn().map_err(Error::Spawn)?;
     }
-    let core = Core::register(intake, control, voice, settings.shutdown, longest_attempt + DOCTOR_GRACE);
+    let core = Core::register(intake, control, voice, limit, recipe.longest_attempt() + DOCTOR_GRACE);
     Ok(Guard::new(Handle { core }))
 }

@@ -96,7 +96,7 @@
 //! | `testing` | `logchute::testing`: a scripted store, and a capture that is scoped to a test |
 //! | `backoff` | [`Destination::retry`] takes a `backoff::ExponentialBackoff`. Off by default: that crate is unmaintained |
 
-#![forbid(unsafe_code)]
+#![cfg_attr(not(feature = "crash-proof"), forbid(unsafe_code))]
 #![deny(missing_docs)]
 
 #[cfg(target_family = "wasm")]
@@ -122,6 +122,7 @@ mod mute;
 mod numbers;
 mod printable;
 mod queue;
+mod recipe;
 mod resource;
 mod spool;
 mod tee;

@@ -5,6 +5,7 @@
 //! for waking it.
 
 mod disk;
+mod ring;
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
@@ -21,8 +22,9 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use tokio::runtime;
 
-use self::disk::until;
 pub(crate) use self::disk::Disks;
+use self::disk::until;
+pub(crate) use self::ring::Rings;
 use crate::announce::Announcer;
 use crate::capture::{Intake, Record};
 use crate::contain::contained;
@@ -79,6 +81,7 @@ pub(crate) struct Worker {
     deaths: VecDeque<Instant>,
     restarts: u64,
     disks: Disks,
+    rings: Option<Rings>,
     /// Somebody wants what was accepted until then to be on disk.
     spool_at: Option<u64>,
 }
@@ -92,6 +95,7 @@ impl Worker {
         tee: Option<WorkerTee>,
         incarnation: u128,
     ) -> Self {
+        let has_places = intake.queue.has_places();
         Self {
             intake,
             control,
@@ -99,7 +103,7 @@ impl Worker {
             lanes,
             tee,
             announcer: Announcer::default(),
-            numbers: Numbers::new(incarnation),
+            numbers: Numbers::new(incarnation, has_places),
             accepted: 0,
             drained: 0,
             own: 0,
@@ -108,6 +112,7 @@ impl Worker {
             deaths: VecDeque::new(),
             restarts: 0,
             disks: Disks::default(),
+            rings: None,
             spool_at: None,
         }
     }
@@ -182,7 +187,10 @@ impl Worker {
         loop {
             let now = Instant::now();
             self.see_tickets(now);
-            self.drop_queued(Reason::Worker);
+            // What is in a ring is safe there.
+            if !self.intake.queue.has_places() {
+                self.drop_queued(Reason::Worker);
+            }
             self.mark_flushes(now);
             self.publish(WorkerState::Degraded);
             if self.finish_flushes(now) {
@@ -203,6 +211,7 @@ impl Worker {
             self.see_tickets(now);
             self.see_spool_now(now);
             self.look_for_orphans(now);
+            self.look_for_rings(now);
             self.see_visits(now, |sending| sendings.push(sending));
             let drained = self.drain(now, false);
             self.announce(now);
@@ -211,6 +220,7 @@ impl Worker {
             for lane in &mut self.lanes {
                 lane.tick(now, |sending| sendings.push(sending));
             }
+            self.release_ring(now);
             self.write_state(now);
             self.publish(WorkerState::Running);
             if self.finish_flushes(now) {
@@ -250,7 +260,8 @@ impl Worker {
             self.drained += 1;
             let severity = frame.severity();
             self.in_hand = Some((severity, 0));
-            let (id, nanos) = self.numbers.next(frame.nanos());
+            let (id, nanos) = self.numbers.next(frame.nanos(), drain.position());
+            drain.number(frame.nanos(), nanos);
             let record = RecordRef::new(frame.callsite(), frame.bytes(), nanos, id);
             let wanted = |filter: &tracing_subscriber::filter::Targets| {
                 agree || filter.would_enable(record.target(), &severity.level())
@@ -282,7 +293,7 @@ impl Worker {
     /// Hands a record of our own to the lanes.
     fn hand_own(&mut self, frame: &Frame, now: Instant) {
         self.own += 1;
-        let (id, nanos) = self.numbers.next(frame.nanos());
+        let (id, nanos) = self.numbers.next(frame.nanos(), None);
         for lane in &mut self.lanes {
             lane.take(frame, id, nanos, now);
         }
@@ -308,7 +319,7 @@ impl Worker {
                 .target("logchute")
                 .field("logchute.doctor", true)
                 .into_own_frame();
-            let (id, nanos) = self.numbers.next(frame.nanos());
+            let (id, nanos) = self.numbers.next(frame.nanos(), None);
             for lane in &mut self.lanes {
                 lane.examine(&frame, id, nanos, &visit, now).into_iter().for_each(&mut start);
             }
@@ -324,6 +335,7 @@ impl Worker {
                 lane.hurry(ticket.deadline, now);
             }
             self.disks.look_soon();
+            self.look_for_rings_soon();
             self.accepted = self.intake.queue.accepted(self.accepted);
             self.flushes.push(Flush { ticket, accepted: self.accepted, marks: None });
         }
@@ -352,9 +364,8 @@ impl Worker {
         let mut closing = Vec::new();
         // What the end itself lost is told in the stream, so it waits for that as well.
         let is_quiet = || lanes.iter().all(|lane| lane.has_settled(u64::MAX));
-        let is_over = |flush: &Flush| {
-            now >= self.over_at(flush) || (is_settled(flush) && (!flush.ticket.closing || is_quiet()))
-        };
+        let is_over =
+            |flush: &Flush| now >= self.over_at(flush) || (is_settled(flush) && (!flush.ticket.closing || is_quiet()));
         for flush in flushes.extract_if(.., |flush| is_over(flush)) {
             let settled = is_settled(&flush);
             if flush.ticket.closing {
@@ -386,6 +397,7 @@ impl Worker {
         for lane in &mut self.lanes {
             lane.close(Reason::Deadline, until);
         }
+        self.end_ring(Instant::now());
         self.publish(WorkerState::Stopped);
         let ledger = self.control.books().ledger(&self.intake.queue);
         let mut told = self.kept(&ledger);

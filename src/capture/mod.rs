@@ -11,6 +11,7 @@ mod record;
 mod span;
 mod twins;
 
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 pub(crate) use filter::{Filters, LiveFilter};
@@ -29,7 +30,8 @@ use crate::tee::Direct;
 /// What the calling threads share with the worker.
 pub(crate) struct Intake {
     pub(crate) queue: Queue,
-    pub(crate) filters: LiveFilter,
+    /// Shared with what a forked child builds.
+    pub(crate) filters: Arc<LiveFilter>,
     /// Without a destination records go to the tee at once, and never through the queue.
     pub(crate) direct: Option<Direct>,
 }
@@ -51,6 +53,7 @@ impl Intake {
         });
         match written {
             Ok(()) => match &self.direct {
+                None if self.queue.is_foreign() => self.queue.count_loss(Reason::Fork, severity),
                 None => self.queue.offer(frame, severity, may_wait),
                 Some(direct) => self.write_direct(direct, &frame, severity),
             },

@@ -13,6 +13,7 @@ use super::settings::{BacklogOverflow, Compression, Hook, LaneSettings, Overflow
 use super::{Destination, filter};
 use crate::error::Error;
 use crate::handle::Guard;
+use crate::queue::Ring;
 use crate::resource::{Resource, Surroundings};
 use crate::tee::TeeTo;
 use crate::wire::refuse_shared;
@@ -47,7 +48,7 @@ pub struct Builder {
     /// What destinations get that say nothing else.
     pub(super) chosen: Chosen,
     pub(super) shutdown: Given<Duration>,
-    pub(super) ring_dir: Option<PathBuf>,
+    pub(super) ring_dir: Option<Given<PathBuf>>,
     pub(super) signals: Signals,
     pub(super) hook: Option<Hook>,
     pub(super) remarks: Vec<String>,
@@ -309,10 +310,19 @@ impl Builder {
     }
 
     /// A directory for the crash-proof ring, best on a tmpfs: every record that was accepted survives the death of the
-    /// process, and the next process that is given the same directory delivers it. Needs the feature `crash-proof`.
+    /// process, and the next process that is given the same directory delivers it. Needs the feature `crash-proof`, and Linux.
     /// Default: none, and what is in memory dies with the process.
+    ///
+    /// The ring takes the place of the queue. Its file has [`queue_bytes`](Self::queue_bytes), the next power of two below
+    /// where that is none, and a sixteenth more for the places in the program from which records come. A record stays there
+    /// until each destination has settled it, or has it in its [spool](Self::spool_dir). One that is longer than a quarter of
+    /// the ring is dropped as `queue_full`. While more than half is owed and cannot go to a spool, the oldest is kept in memory
+    /// alone, and [`Health::acceptance`](crate::Health::acceptance) says so.
+    ///
+    /// The directory is made if there is none (mode 0700), and must belong to this process's user alone. Where no ring can be
+    /// made there, the queue is in memory as without it, and that is told on stderr.
     pub fn ring_dir(mut self, dir: impl Into<PathBuf>) -> Self {
-        self.ring_dir = Some(dir.into());
+        self.ring_dir = Some(Given::by("ring_dir", dir.into()));
         self
     }
 
@@ -399,7 +409,7 @@ impl Builder {
             queue_bytes: self.queue_bytes.value,
             overflow: self.overflow.value,
             shutdown: self.shutdown.value,
-            ring_dir: self.ring_dir,
+            ring_dir: self.ring_dir.map(|given| given.value),
             signals: self.signals,
             hook: self.hook,
             remarks,
@@ -423,6 +433,14 @@ impl Builder {
             self.chosen.settings()?;
         }
         self.shutdown.time_in(Duration::ZERO..=HOUR)?;
+        if let (Some(dir), false) = (&self.ring_dir, Ring::IS_THERE) {
+            let must = if cfg!(feature = "crash-proof") {
+                "unset: outside Linux there is no ring"
+            } else {
+                "unset: it needs the feature `crash-proof`, which is not compiled in"
+            };
+            return Err(Error::setting(dir.by.clone(), dir.value.display(), must));
+        }
         if let Overflow::Block(limit) = self.overflow.value {
             Given::by(self.overflow.by.clone(), limit).time_in(MS..=HOUR)?;
         }

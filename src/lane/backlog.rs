@@ -85,7 +85,11 @@ impl Backlog {
         let in_memory = self.waiting.front().map(|job| job.number);
         match self.disk.front() {
             Some((number, _)) if in_memory.is_none_or(|other| number < other) => {
-                if may_read { self.disk.read_own(now).or_else(|| self.remove(0)) } else { None }
+                if may_read {
+                    self.disk.read_own(now).or_else(|| self.remove(0))
+                } else {
+                    None
+                }
             }
             _ => self.remove(0),
         }

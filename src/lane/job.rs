@@ -177,6 +177,21 @@ impl Job {
         self.failures + self.timeouts + self.deaths == 0 && self.copied_in_vain() == 0 && is_as_copied
     }
 
+    /// Records for whose numbers that holds are owed no more by this process: how many there were, and the least number.
+    pub(super) fn leave(&mut self, may_stay: impl Fn(u64) -> bool) -> (u64, Option<u64>) {
+        let (mut count, mut first) = (0, None);
+        for step in std::mem::take(&mut self.steps) {
+            let all = (0..step.part.len()).map(|at| step.part.place(at));
+            let (stay, go): (Vec<_>, Vec<_>) = all.partition(|&place| may_stay(self.stored.sequence(place)));
+            count += stay.len() as u64;
+            first = stay.iter().map(|&place| self.stored.sequence(place)).chain(first).min();
+            if !go.is_empty() {
+                self.steps.push(Step::new(Part::List(go), step.mode));
+            }
+        }
+        (count, first)
+    }
+
     /// What is owed of it, in the order in which it would be sent.
     pub(super) fn parts(&self) -> impl Iterator<Item = Batch<'_>> {
         self.steps.iter().rev().map(|step| self.batch(step))

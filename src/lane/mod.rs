@@ -27,6 +27,7 @@ mod job;
 mod link;
 mod pace;
 mod retry;
+mod ring;
 mod settle;
 mod spill;
 mod turns;
@@ -63,7 +64,7 @@ pub(crate) struct LaneParts {
     /// Its place among the lanes.
     pub(crate) index: usize,
     pub(crate) name: String,
-    pub(crate) backend: Box<dyn Backend>,
+    pub(crate) backend: Arc<dyn Backend>,
     pub(crate) client: Client,
     pub(crate) schedule: Option<Box<dyn Schedule>>,
     pub(crate) origin: Arc<Origin>,
@@ -101,6 +102,7 @@ pub(crate) struct Lane {
     disk_trouble: Option<String>,
     /// Records that stand on disk beside others of their batch that are owed, and are not owed themselves.
     settled_on_disk: u64,
+    hold: ring::Hold,
 }
 
 impl Lane {
@@ -136,6 +138,7 @@ impl Lane {
             replays_after: facts.replays_older_than(),
             disk_trouble: None,
             settled_on_disk: 0,
+            hold: ring::Hold::default(),
             parts,
         }
     }

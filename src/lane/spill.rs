@@ -65,9 +65,10 @@ impl Lane {
         self.backlog.set_other_bytes(self.other_bytes());
         while self.backlog.is_pressed(bytes) {
             let disk = &self.backlog.disk;
-            let oldest = self.backlog.waiting().position(|job| {
-                job.can_leave() && (!job.copies().is_empty() || disk.takes(job.number, now))
-            });
+            let oldest = self
+                .backlog
+                .waiting()
+                .position(|job| job.can_leave() && (!job.copies().is_empty() || disk.takes(job.number, now)));
             let Some(mut job) = oldest.and_then(|at| self.backlog.remove(at)) else { break };
             if !job.copies().is_empty() {
                 self.backlog.disk.put_back(&job);
@@ -93,7 +94,13 @@ impl Lane {
             let is_over = |since: Instant| now >= since + limit;
             let own = disk.front().is_some_and(|(_, sealed)| is_over(sealed));
             let adopted = || disk.adopted_since().is_some_and(is_over);
-            let job = if own { disk.read_own(now) } else if adopted() { disk.next_adopted(true, now) } else { None };
+            let job = if own {
+                disk.read_own(now)
+            } else if adopted() {
+                disk.next_adopted(true, now)
+            } else {
+                None
+            };
             let Some(mut job) = job else { return };
             self.give_up(&mut job, Reason::Expired);
             self.put_back(job);
@@ -108,7 +115,6 @@ impl Lane {
     }
 
     /// The ring needs the room of records up to that one: all batches that hold such go to disk. Says whether that is so.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for the ring"))]
     pub(crate) fn yield_ring(&mut self, position: u64, now: Instant) -> bool {
         if !self.has_spool() {
             return false;
@@ -147,7 +153,8 @@ impl Lane {
         self.pace.is_well()
     }
 
-    /// The last act: what is owed stays on disk where there is one, and what cannot be written until then is lost.
+    /// The last act: what is owed stays on disk where there is one, and what cannot be written until then in the ring if there
+    /// is one, and is lost otherwise.
     pub(crate) fn close(&mut self, reason: Reason, until: Instant) {
         let now = Instant::now();
         self.seal(now);
@@ -159,7 +166,9 @@ impl Lane {
             if !job.copies().is_empty() {
                 self.settled_on_disk += job.copied_in_vain();
                 self.backlog.disk.put_back(&job);
-            } else if Instant::now() >= until || !self.backlog.disk.write(&mut job, false, now) {
+            } else if (Instant::now() >= until || !self.backlog.disk.write(&mut job, false, now))
+                && !self.leave_in_ring(&mut job)
+            {
                 self.give_up(&mut job, reason);
             }
         }

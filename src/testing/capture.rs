@@ -287,7 +287,7 @@ impl Shared {
         let intake = Arc::new(Intake {
             // Only counts what could not be captured.
             queue: Queue::new(0, Overflow::DropNewest),
-            filters: LiveFilter::new(filters),
+            filters: Arc::new(LiveFilter::new(filters)),
             direct: Some(direct),
         });
         let subscriber = tracing_subscriber::registry().with(capture::layer(Arc::clone(&intake), ()));

@@ -4,7 +4,8 @@ use std::time::{Duration, Instant};
 
 use super::{Flush, Worker};
 use crate::flush::Ticket;
-use crate::ledger::{Ledger, Reason};
+use crate::lane::Lane;
+use crate::ledger::{DestinationLedger, Ledger, Reason};
 
 /// What is left of a limit for the last act, where there is a spool: what is owed was written before.
 const TO_CLOSE: Duration = Duration::from_millis(50);
@@ -57,7 +58,9 @@ impl Worker {
             }
         }
         let leaving = |flush: &&Flush| flush.ticket.leaving;
-        let Some(deadline) = self.flushes.iter().filter(leaving).map(|flush| flush.ticket.deadline).min() else { return };
+        let Some(deadline) = self.flushes.iter().filter(leaving).map(|flush| flush.ticket.deadline).min() else {
+            return;
+        };
         let is_late = self.flushes.iter().filter(leaving).any(|flush| now >= self.spool_by(flush));
         let is_marked = self.flushes.iter().filter(leaving).any(|flush| flush.marks.is_some());
         for lane in &mut self.lanes {
@@ -68,18 +71,32 @@ impl Worker {
     }
 
     /// What came into the queue before it closed and was not drained in time: to disk where there is one.
+    /// What is in a ring stays there.
     pub(super) fn drain_last(&mut self, until: Instant) {
-        while self.lanes.iter().any(|lane| lane.has_spool()) && Instant::now() < until && self.drain(Instant::now(), true) > 0 {}
+        if self.intake.queue.has_places() {
+            return;
+        }
+        while self.lanes.iter().any(|lane| lane.has_spool())
+            && Instant::now() < until
+            && self.drain(Instant::now(), true) > 0
+        {}
         self.drop_queued(Reason::Deadline);
     }
 
     /// What the end leaves on disk, in one line for each destination.
     pub(super) fn kept(&self, ledger: &Ledger) -> Vec<String> {
-        let kept = self.lanes.iter().zip(&ledger.destinations).filter(|(_, to)| to.owed_disk > 0);
-        let line = |name: &str, count: u64, dir: &str| {
-            format!("{count} records for {name} are kept in {dir}; the next process that is given this directory sends them")
+        let on_disk = |(lane, to): (_, &DestinationLedger)| {
+            let lane: &Lane = lane;
+            (lane, to.name.clone(), to.owed_disk - lane.left_in_ring())
         };
-        kept.map(|(lane, to)| line(&to.name, to.owed_disk, &lane.dir())).collect()
+        let kept = self.lanes.iter().zip(&ledger.destinations).map(on_disk).filter(|&(_, _, count)| count > 0);
+        let line = |name: &str, count: u64, dir: &str| {
+            format!(
+                "{count} records for {name} are kept in {dir}; the next process that is given this directory sends them"
+            )
+        };
+        let ring = self.left_in_ring(ledger);
+        kept.map(|(lane, name, count)| line(&name, count, &lane.dir())).chain(ring).collect()
     }
 
     /// Somebody wants what is owed to be safe now.
