@@ -4,6 +4,7 @@
 //! deadline: where the worker does not answer, the caller goes on with the books as they were published last.
 
 use std::future::poll_fn;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
@@ -102,6 +103,7 @@ impl Books {
 pub(crate) struct Control {
     tickets: Mutex<Tickets>,
     books: Mutex<Books>,
+    haste: AtomicBool,
 }
 
 #[derive(Default)]
@@ -115,6 +117,16 @@ struct Tickets {
 impl Control {
     pub(crate) fn books(&self) -> MutexGuard<'_, Books> {
         lock(&self.books)
+    }
+
+    /// No record waits for its batch to fill any more.
+    #[cfg(unix)]
+    pub(crate) fn make_haste(&self) {
+        self.haste.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn is_in_haste(&self) -> bool {
+        self.haste.load(Ordering::Acquire)
     }
 
     /// The tickets that came since this was last called.

@@ -370,6 +370,11 @@ impl Lane {
         self.flights.held_bytes() + self.batcher.open().map_or(0, Stored::held_bytes)
     }
 
+    /// No record waits for its batch to fill any more.
+    pub(crate) fn stop_lingering(&mut self) {
+        self.batcher.stop_lingering();
+    }
+
     /// Somebody waits in a flush until `deadline`.
     pub(crate) fn hurry(&mut self, deadline: Instant, now: Instant) {
         self.pace.hurry(deadline, now);

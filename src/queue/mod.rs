@@ -20,6 +20,7 @@ mod losses;
 mod room;
 mod wake;
 
+use std::process;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
@@ -52,6 +53,8 @@ pub(crate) struct Queue {
     bytes_kept: u64,
     channel: Channel,
     overflow: Overflow,
+    /// The process that drains it.
+    pid: u32,
     losses: LossCounters,
     room: Room,
     wake: Wake,
@@ -71,6 +74,7 @@ impl Queue {
             bytes_kept: outside / 10,
             channel: Channel::new(slots),
             overflow,
+            pid: process::id(),
             losses: LossCounters::default(),
             room: Room::default(),
             wake: Wake::default(),
@@ -137,7 +141,10 @@ impl Queue {
         // At full speed the worker may still be asleep: without this it would find out at its next poll.
         self.wake.once();
         let reason = match self.overflow {
-            Overflow::Block(limit) if reason == Reason::QueueFull && may_wait && !mute::is_ours() => {
+            // In a forked child nobody makes room, and the lock may be held for good.
+            Overflow::Block(limit)
+                if reason == Reason::QueueFull && may_wait && !mute::is_ours() && self.pid == process::id() =>
+            {
                 let bytes = frame.boxed_bytes() as u64;
                 match self.room.wait(limit, || self.admit(severity, bytes)) {
                     Ok(used) => return self.put(frame, severity, used),
@@ -153,6 +160,11 @@ impl Queue {
     #[cold]
     pub(crate) fn count_loss(&self, reason: Reason, severity: Severity) {
         self.losses.add(reason, severity);
+    }
+
+    /// Counts so many of them. Of what lies in a queue that may not be touched nobody knows the severities.
+    pub(crate) fn count_strayed(&self, count: u64) {
+        self.losses.add_many(Reason::Fork, Severity::Info, count);
     }
 
     /// Begins to take records out, oldest first; their room is available when the drain is dropped.
@@ -180,6 +192,18 @@ impl Queue {
     pub(crate) fn close(&self) {
         self.word.fetch_or(CLOSED, Ordering::AcqRel);
         self.room.made();
+    }
+
+    /// Whether it knows by itself that this process is a forked child of the one that drains it. This one does not know,
+    /// and leaves that to the worker's heartbeat.
+    #[inline(always)]
+    pub(crate) fn is_foreign(&self) -> bool {
+        false
+    }
+
+    /// Whether it was closed.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.word.load(Ordering::Acquire) & CLOSED != 0
     }
 
     pub(crate) fn wake(&self) -> &Wake {
