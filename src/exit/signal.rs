@@ -59,13 +59,13 @@ mod unix {
         }
         let found = Dispositions::now();
         let signals = found.not_ignored();
-        if mode == Signals::Flush
-            && let Some(signal) = signals.iter().find(|&&signal| !found.is_caught(signal))
-        {
-            let name = if *signal == SIGTERM { "SIGTERM" } else { "SIGINT" };
+        let not_caught = signals.iter().filter(|&&signal| !found.is_caught(signal)).map(|&signal| name(signal));
+        let not_caught: Vec<_> = not_caught.collect();
+        if mode == Signals::Flush && !not_caught.is_empty() {
             voice.always(&format!(
-                "nothing ends this process at {name}, as LOGCHUTE_SIGNALS=flush takes the place of what the system would do: \
-                 set LOGCHUTE_SIGNALS=exit, unless a handler of the application's own is still to come"
+                "nothing ends this process at {}, as LOGCHUTE_SIGNALS=flush takes the place of what the system would do: \
+                 set LOGCHUTE_SIGNALS=exit, unless a handler of the application's own is still to come",
+                not_caught.join(" and ")
             ));
         }
         let begin = || {
@@ -139,6 +139,10 @@ mod unix {
             super::super::end_all();
         }
         process::exit(status(signal));
+    }
+
+    fn name(signal: c_int) -> &'static str {
+        if signal == SIGTERM { "SIGTERM" } else { "SIGINT" }
     }
 
     fn status(signal: c_int) -> c_int {

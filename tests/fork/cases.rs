@@ -199,6 +199,18 @@ pub(crate) fn all() -> Vec<Case> {
         assert_eq!(count("child"), 50 * 20);
         assert_eq!(count(&format!("logged {}", count("busy"))), 1, "all that the threads logged is there");
     }));
+    cases.push(case(
+        "a_signal_ends_a_child_with_a_pipeline_and_two_end_one_without_and_neither_ends_the_parent",
+        || {
+            for (role, count) in [("signal_once", 10), ("signal_twice", 0)] {
+                let store = Store::new();
+                let end = run(role, &store, &[("LOGCHUTE_SIGNALS", "exit")]);
+                assert_eq!(status(&end), 128 + 15, "{role}: {end:#?}");
+                assert_eq!(messages(&store, "child"), numbered("child", count), "{role}: {end:#?}");
+                assert_eq!(messages(&store, "parent"), numbered("parent", 2));
+            }
+        },
+    ));
     for (way, code, aware) in [
         ("return", 3, true),
         ("exit", 3, true),

@@ -9,6 +9,8 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use logchute::{Guard, Handle, Severity};
+use signal_hook::consts::SIGTERM;
+use signal_hook::low_level::raise;
 
 use super::calls::{end_now, fork, kill, say, wait};
 
@@ -120,6 +122,8 @@ pub(crate) fn victim(role: &str) -> ExitCode {
             let Some(child) = with_child(|| ()) else {
                 logs.after_fork().unwrap();
                 log("child", 0..10);
+                // Otherwise what was handed over right before the fork counts as the grandchild's as well.
+                let _ = logs.flush(WATCHDOG);
                 let Some(grandchild) = with_child(|| ()) else {
                     thread::sleep(UNHEARD);
                     log("grandchild", 0..10);
@@ -201,6 +205,21 @@ pub(crate) fn victim(role: &str) -> ExitCode {
             end_now(0)
         }
         "tee_alone" => tee_alone(),
+        "signal_once" | "signal_twice" => {
+            let logs = parent();
+            let child = with_child(|| {
+                if role == "signal_once" {
+                    logs.after_fork().unwrap();
+                    log("child", 0..10);
+                }
+                raise(SIGTERM).unwrap();
+                if role == "signal_twice" {
+                    raise(SIGTERM).unwrap();
+                }
+                thread::sleep(3 * WATCHDOG);
+            });
+            child.map_or(ExitCode::FAILURE, |child| finish(&logs, child))
+        }
         end => ends(end),
     }
 }
