@@ -156,6 +156,11 @@ impl Batcher {
         sealed
     }
 
+    /// From now on batches wait for nothing.
+    pub(crate) fn stop_lingering(&mut self) {
+        self.limits.linger = Duration::ZERO;
+    }
+
     /// Seals the open batch if it has waited long enough.
     pub(crate) fn tick(&mut self, now: Instant) -> Option<Stored> {
         if now >= self.due()? { self.seal() } else { None }

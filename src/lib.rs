@@ -121,6 +121,7 @@ mod ledger;
 mod mute;
 mod numbers;
 mod printable;
+mod process;
 mod queue;
 mod recipe;
 mod resource;

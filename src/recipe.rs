@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use crate::backend::Backend;
 use crate::batch::Origin;
-use crate::capture::{Filters, Intake, LiveFilter};
-use crate::config::{Compression, Destination, LaneSettings, Overflow, Settings};
+use crate::capture::{Filters, Heirs, Home, Intake, LiveFilter};
+use crate::config::{Compression, Destination, LaneSettings, Overflow, Settings, Signals};
 use crate::error::Error;
 use crate::flush::Control;
 use crate::health::{DestinationHealth, DestinationState};
@@ -32,6 +32,7 @@ pub(crate) struct Recipe {
     queue_bytes: usize,
     overflow: Overflow,
     ring_dir: Option<PathBuf>,
+    signals: Signals,
     hook: Option<Hook>,
 }
 
@@ -49,7 +50,6 @@ struct Ingredients {
 pub(crate) struct Built {
     pub(crate) intake: Arc<Intake>,
     pub(crate) control: Arc<Control>,
-    pub(crate) voice: Arc<Voice>,
     /// None without a destination: then there is nothing to do for one.
     pub(crate) worker: Option<Worker>,
 }
@@ -76,6 +76,7 @@ impl Recipe {
             queue_bytes: settings.queue_bytes,
             overflow: settings.overflow,
             ring_dir: settings.ring_dir,
+            signals: settings.signals,
             hook: settings.hook,
         }
     }
@@ -85,9 +86,17 @@ impl Recipe {
         self.destinations.iter().map(|to| to.settings.timeout).max().unwrap_or_default()
     }
 
-    /// Builds a pipeline with an incarnation, connections and tokens of its own.
-    pub(crate) fn build(&self) -> Result<Built, Error> {
-        let voice = Arc::new(Voice::new(self.hook.clone()));
+    pub(crate) fn signals(&self) -> Signals {
+        self.signals
+    }
+
+    pub(crate) fn voice(&self) -> Arc<Voice> {
+        Arc::new(Voice::new(self.hook.clone()))
+    }
+
+    /// Builds a pipeline with an incarnation, connections and tokens of its own; `heirs` build those of children.
+    pub(crate) fn build(&self, heirs: Option<Arc<dyn Heirs>>) -> Result<Built, Error> {
+        let voice = self.voice();
         let origin = Arc::new(Origin { incarnation: Numbers::random_incarnation(), resource: self.resource.clone() });
         let lanes = self.destinations.iter().enumerate();
         let lanes = lanes.map(|(index, to)| to.lane(index, &origin, &voice)).collect::<Result<Vec<_>, _>>()?;
@@ -98,11 +107,11 @@ impl Recipe {
             (Some(Direct::new(self.tee, Arc::clone(&origin))), None)
         };
         let queue = if has_lanes { self.queue(&origin, &voice) } else { Queue::new(0, self.overflow) };
-        let intake = Arc::new(Intake { queue, filters: Arc::clone(&self.filters), direct });
+        let intake = Arc::new(Intake { queue, filters: Arc::clone(&self.filters), direct, home: Home::here(heirs) });
         let control = Arc::new(Control::default());
         open_books(&control, &lanes);
         let worker = has_lanes.then(|| {
-            let (intake, control, voice) = (Arc::clone(&intake), Arc::clone(&control), Arc::clone(&voice));
+            let (intake, control) = (Arc::clone(&intake), Arc::clone(&control));
             let worker = Worker::new(intake, control, voice, lanes, tee, origin.incarnation);
             match &self.ring_dir {
                 Some(dir) => {
@@ -111,7 +120,7 @@ impl Recipe {
                 None => worker,
             }
         });
-        Ok(Built { intake, control, voice, worker })
+        Ok(Built { intake, control, worker })
     }
 
     /// The ring where one was asked for and can be had.

@@ -327,6 +327,9 @@ impl Worker {
     }
 
     fn see_tickets(&mut self, now: Instant) {
+        if self.control.is_in_haste() {
+            self.lanes.iter_mut().for_each(Lane::stop_lingering);
+        }
         for ticket in self.control.take_tickets() {
             if ticket.closing {
                 self.intake.queue.close();
@@ -426,6 +429,7 @@ impl Worker {
 
     fn publish(&mut self, state: WorkerState) {
         self.accepted = self.intake.queue.accepted(self.accepted);
+        self.intake.home.heartbeat(self.accepted, self.intake.queue.losses().total());
         let mut books = self.control.books();
         (books.accepted, books.drained, books.own) = (self.accepted, self.drained, self.own);
         (books.worker, books.restarts) = (Some(state), self.restarts);

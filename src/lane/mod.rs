@@ -409,6 +409,11 @@ impl Lane {
         !self.backlog.is_empty() || self.backlog.disk.has_adopted()
     }
 
+    /// No record waits for its batch to fill any more.
+    pub(crate) fn stop_lingering(&mut self) {
+        self.batcher.stop_lingering();
+    }
+
     /// Somebody waits in a flush until `deadline`.
     pub(crate) fn hurry(&mut self, deadline: Instant, now: Instant) {
         self.pace.hurry(deadline, now);

@@ -409,7 +409,10 @@ fn what_an_earlier_process_left_takes_turns_with_live_records_and_holds_up_no_fl
         let left = Shelf::left(100, 10);
         desk.lane.adopt(Box::new(left.clone()), desk.now);
         desk.tick();
-        assert_eq!(desk.balance(), (0, desk.under_way().len() as u64 * 10, 1_000 - desk.under_way().len() as u64 * 10, 0));
+        assert_eq!(
+            desk.balance(),
+            (0, desk.under_way().len() as u64 * 10, 1_000 - desk.under_way().len() as u64 * 10, 0)
+        );
         for _ in 0..20 {
             desk.add();
             let mark = desk.lane.seal_for_flush(desk.now);
