@@ -34,7 +34,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::backend::Backend;
-use crate::batch::{Batcher, Limits, Origin, Stored};
+use crate::batch::{Batcher, Limits, Mode, Origin, Stored};
 use crate::config::LaneSettings;
 use crate::contain::contained;
 use crate::frame::{Frame, RecordId, RecordRef, Severity};
@@ -85,6 +85,8 @@ pub(crate) struct Lane {
     turns: Turns,
     /// How much older than the newest record that it has one may be for the store to take it.
     reorder_within: Duration,
+    /// How what the store refuses as it is goes again.
+    second_mode: Mode,
     next_number: u64,
     urgent: bool,
     last_urgent: Option<Instant>,
@@ -118,6 +120,7 @@ impl Lane {
             pace: Pace::new(in_flight, parts.schedule.take()),
             turns: Turns::default(),
             reorder_within: facts.reorders_within(),
+            second_mode: facts.replays_older_than().map_or(Mode::Fallback, |_| Mode::Replay),
             next_number: 0,
             urgent: false,
             last_urgent: None,
