@@ -39,8 +39,7 @@ impl Frame {
         Self { callsite: None, boxed: None, len: 0, inline: [0; INLINE] }
     }
 
-    /// A frame of these fields, for tests.
-    #[cfg(any(test, feature = "testing"))]
+    /// A frame of these fields: for lines of our own, and for tests.
     pub(crate) fn of(
         callsite: Callsite<'_>,
         severity: Severity,

@@ -19,6 +19,7 @@ mod disk;
 #[cfg(test)]
 mod drain;
 mod examine;
+mod fallback;
 mod flight;
 #[cfg(feature = "testing")]
 pub(crate) mod herd;
@@ -37,7 +38,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::backend::Backend;
-use crate::batch::{Batcher, Limits, Origin, Stored};
+use crate::batch::{Batcher, Limits, Mode, Origin, Stored};
 use crate::config::LaneSettings;
 use crate::contain::contained;
 use crate::frame::{Frame, RecordId, RecordRef, Severity};
@@ -46,6 +47,8 @@ use crate::visit::{Seen, Visit};
 use crate::voice::Voice;
 use crate::wire::Client;
 use backlog::Backlog;
+use fallback::Fallback;
+pub(crate) use fallback::Teed;
 use flight::{End, Flight, Flights};
 pub(crate) use flight::{Outcome, Sending};
 use job::Job;
@@ -88,6 +91,9 @@ pub(crate) struct Lane {
     turns: Turns,
     /// How much older than the newest record that it has one may be for the store to take it.
     reorder_within: Duration,
+    /// How what the store refuses as it is goes again.
+    second_mode: Mode,
+    fallback: Option<Fallback>,
     next_number: u64,
     urgent: bool,
     last_urgent: Option<Instant>,
@@ -128,6 +134,8 @@ impl Lane {
             pace: Pace::new(in_flight, parts.schedule.take()),
             turns: Turns::default(),
             reorder_within: facts.reorders_within(),
+            second_mode: facts.replays_older_than().map_or(Mode::Fallback, |_| Mode::Replay),
+            fallback: parts.settings.fallback.map(Fallback::new),
             next_number: 0,
             urgent: false,
             last_urgent: None,
@@ -370,7 +378,8 @@ impl Lane {
 
     /// When the lane must be ticked next, if that is a matter of time.
     pub(crate) fn due(&mut self, now: Instant) -> Option<Instant> {
-        self.send_due(now).into_iter().chain(self.ask_due()).min()
+        let show_due = self.fallback.as_ref().and_then(|fallback| fallback.due(now));
+        self.send_due(now).into_iter().chain(self.ask_due()).chain(show_due).min()
     }
 
     fn send_due(&mut self, now: Instant) -> Option<Instant> {
