@@ -1,0 +1,28 @@
+//! How many records of each thread were accepted, where no death of the process touches it: a number for each thread in
+//! a file, written once the call that logged a record has returned.
+
+use std::fs::{File, OpenOptions};
+use std::os::unix::fs::FileExt as _;
+use std::path::Path;
+
+use crate::record::THREADS;
+
+pub(crate) struct Counts(File);
+
+impl Counts {
+    pub(crate) fn open(path: &Path) -> Self {
+        Self(OpenOptions::new().create(true).truncate(false).write(true).open(path).expect("a file for the counts"))
+    }
+
+    /// So many of this thread's records were accepted.
+    pub(crate) fn accepted(&self, thread: u64, count: u64) {
+        self.0.write_all_at(&count.to_le_bytes(), thread * 8).expect("the count is written");
+    }
+
+    /// By thread; of a process that never came so far, nothing.
+    pub(crate) fn read(path: &Path) -> [u64; THREADS as usize] {
+        let bytes = std::fs::read(path).unwrap_or_default();
+        let of = |thread: usize| bytes.get(thread * 8..thread * 8 + 8).and_then(|bytes| bytes.try_into().ok());
+        std::array::from_fn(|thread| of(thread).map_or(0, u64::from_le_bytes))
+    }
+}
