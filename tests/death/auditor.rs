@@ -1,6 +1,7 @@
 //! Compares what was accepted with what the store has.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 use logchute::testing::Request;
 
@@ -10,6 +11,33 @@ use crate::scene::{Last, Scene};
 /// Once by each of three processes: one that dies after the store has it, another while it brings that again, and one
 /// that ends well.
 const DELIVERIES: usize = 3;
+
+/// What came of some stories.
+#[derive(Default)]
+pub(crate) struct Tally {
+    pub(crate) deaths: u64,
+    pub(crate) accepted: u64,
+    pub(crate) lost: u64,
+    /// Deliveries beyond the first, each with the same id.
+    pub(crate) again: u64,
+}
+
+impl Tally {
+    pub(crate) fn add(&mut self, other: &Self) {
+        let Self { deaths, accepted, lost, again } = other;
+        self.deaths += deaths;
+        self.accepted += accepted;
+        self.lost += lost;
+        self.again += again;
+    }
+}
+
+impl fmt::Display for Tally {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { deaths, accepted, lost, again } = self;
+        write!(f, "{deaths} deaths, {accepted} records accepted, {lost} lost, {again} delivered again")
+    }
+}
 
 /// A record in the store.
 struct Delivery {
@@ -45,6 +73,7 @@ impl Audit {
             }
         }
         audit.check_counts();
+        audit.check_safe(scene);
         audit.check_ids();
         audit.check_deliveries(scene.runs());
         audit.check_order();
@@ -69,6 +98,17 @@ impl Audit {
             let run = self.accepted.get(key.run as usize).unwrap_or_else(|| panic!("{key:?} is of no run"));
             let accepted = run[key.thread as usize];
             assert!(key.n <= accepted, "{key:?} was not even begun: {accepted} were accepted");
+        }
+    }
+
+    /// What a process had called safe is there.
+    fn check_safe(&self, scene: &Scene) {
+        for run in 0..scene.runs() {
+            let (safe, there) = (scene.safe(run), self.delivered.keys().filter(|key| key.run == run).count() as u64);
+            assert!(
+                there >= safe,
+                "of run {run}, {safe} were with the store or on disk when it died, and {there} arrived"
+            );
         }
     }
 
@@ -141,6 +181,13 @@ impl Audit {
                 .find(|newer| self.delivered.contains_key(newer));
             assert_eq!(newer, None, "{key:?} is lost, and is older than this");
         }
+    }
+
+    /// For the record.
+    pub(crate) fn tally(&self) -> Tally {
+        let again = self.delivered.values().map(|deliveries| deliveries.len() as u64 - 1).sum();
+        let deaths = self.accepted.len() as u64 - 1;
+        Tally { deaths, accepted: self.accepted(), lost: self.lost().len() as u64, again }
     }
 
     /// No less than this many bytes are lost.

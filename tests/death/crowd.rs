@@ -3,7 +3,7 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::auditor::Audit;
+use crate::auditor::{Audit, Tally};
 use crate::ends::Way;
 use crate::kills::{Weather, delay};
 use crate::process::Process;
@@ -13,7 +13,7 @@ const CROWD: u64 = 8;
 /// They look for each other's leavings every ten seconds, and when asked to flush, which the survivor is all the time.
 const ADOPTION: Duration = Duration::from_secs(40);
 
-pub(crate) fn story(seed: u64, keeps: Keeps) {
+pub(crate) fn story(seed: u64, keeps: Keeps) -> Tally {
     let mut scene = Scene::new(seed, keeps, Weather::Slow.store(seed));
     let mut survivor = Process::start(scene.victim("last", &Way::Kill, Duration::ZERO));
     let run = scene.runs() - 1;
@@ -41,4 +41,5 @@ pub(crate) fn story(seed: u64, keeps: Keeps) {
         Keeps::Spool => audit.assert_lost_are_the_newest(),
         _ => audit.assert_nothing_lost(),
     }
+    audit.tally()
 }

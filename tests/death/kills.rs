@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use logchute::testing::{Answer, Store};
 
-use crate::auditor::Audit;
+use crate::auditor::{Audit, Tally};
 use crate::ends::Way;
+use crate::process::Process;
 use crate::record::mix;
 use crate::scene::{BACKLOG, BATCH, IN_FLIGHT, Keeps, QUEUE, Scene};
 
@@ -43,15 +44,20 @@ impl Weather {
 }
 
 /// Tells one story for each seed, or the one of `DEATH_SEED`; where one fails, how to see it again.
-pub(crate) fn stories(case: &str, count: usize, story: impl Fn(u64)) {
+pub(crate) fn stories(case: &str, count: usize, story: impl Fn(u64) -> Tally) {
     let given = std::env::var("DEATH_SEED").ok().map(|seed| seed.parse().expect("DEATH_SEED is a number"));
     let seeds = given.map_or_else(|| (0..count).map(|_| fastrand::u64(..)).collect(), |seed| vec![seed]);
+    let mut sum = Tally::default();
     for seed in seeds {
-        if let Err(why) = catch_unwind(AssertUnwindSafe(|| story(seed))) {
-            eprintln!("again: DEATH_SEED={seed} cargo test --test death -- --include-ignored --exact {case}");
-            resume_unwind(why);
+        match catch_unwind(AssertUnwindSafe(|| story(seed))) {
+            Ok(tally) => sum.add(&tally),
+            Err(why) => {
+                eprintln!("again: DEATH_SEED={seed} cargo test --test death -- --include-ignored --exact {case}");
+                resume_unwind(why);
+            }
         }
     }
+    println!("{case}: {sum}");
 }
 
 /// 2 to 60 ms after the first record.
@@ -60,23 +66,26 @@ pub(crate) fn delay(seed: u64, which: u64) -> Duration {
 }
 
 /// So many processes die one after the other, each of which takes over from the ones before; then one ends well.
-pub(crate) fn chain(seed: u64, keeps: Keeps, weather: Weather, ways: &[Way]) {
+pub(crate) fn chain(seed: u64, keeps: Keeps, weather: Weather, ways: &[Way]) -> Tally {
     let mut scene = Scene::new(seed, keeps, weather.store(seed));
     for (which, way) in (0..).zip(ways) {
         scene.dies(way, delay(seed, which));
     }
-    judge(scene);
+    judge(scene)
 }
 
 /// The last process, and what must hold after it.
-pub(crate) fn judge(mut scene: Scene) {
+pub(crate) fn judge(mut scene: Scene) -> Tally {
     scene.store.come_back();
     let last = scene.ends_well();
     scene.assert_nothing_left();
     let audit = Audit::of(&scene);
     audit.check_ledger(&last);
     match scene.keeps {
-        Keeps::Ring | Keeps::RingAndSpool | Keeps::RingAndAlways => audit.assert_nothing_lost(),
+        Keeps::Ring | Keeps::RingAndSpool | Keeps::RingAndAlways => {
+            audit.assert_nothing_lost();
+            assert_eq!(told_lost(&last.said), 0, "nothing is told to be lost: {}", last.said);
+        }
         Keeps::Spool => {
             // What was in the queue, and in the batch that was open.
             audit.assert_lost_are_the_newest();
@@ -90,6 +99,29 @@ pub(crate) fn judge(mut scene: Scene) {
             assert!(told <= lost, "at least {told} were told to be lost, but it is {lost}:\n{}", last.said);
         }
     }
+    audit.tally()
+}
+
+/// Killed two seconds after its last record, with the store away: by then all is on disk that ever will be.
+pub(crate) fn quiet(seed: u64, keeps: Keeps) -> Tally {
+    let mut scene = Scene::new(seed, keeps, Store::refusing());
+    let mut process = Process::start(scene.victim("asked", &Way::Kill, Duration::ZERO));
+    process.began();
+    thread::sleep(Duration::from_secs(2));
+    process.killed();
+    scene.store.come_back();
+    let last = scene.ends_well();
+    scene.assert_nothing_left();
+    let audit = Audit::of(&scene);
+    audit.check_ledger(&last);
+    match keeps {
+        Keeps::Memory => {
+            let (told, lost) = (told_lost(&last.said), audit.lost().len() as u64);
+            assert!(0 < told && told <= lost, "{lost} are lost, and this was told:\n{}", last.said);
+        }
+        _ => audit.assert_nothing_lost(),
+    }
+    audit.tally()
 }
 
 /// The number of "at least N records were lost", or 0.

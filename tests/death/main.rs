@@ -7,7 +7,8 @@
 //! against the counts: what may be lost, in which order the rest is, with which ids, how often, and what the ledger says.
 //!
 //! Beside these: ten thousand old segments (`segments.rs`), a disk without room (`full.rs`), files that somebody planted
-//! (`planted.rs`), and an outage of ten minutes (`outage.rs`). Case names begin with the rows that they prove.
+//! (`planted.rs`), an outage of ten minutes (`outage.rs`), and the auditor's own eyes (`proof.rs`). Names of cases begin with
+//! the rows that they prove.
 //!
 //! The long runs are ignored; CONTRIBUTING.md has the commands. What fails says how to repeat it.
 
@@ -28,14 +29,16 @@ mod outage;
 mod planted;
 mod points;
 mod process;
+mod proof;
 mod record;
 mod scene;
 mod segments;
 mod term;
 mod victim;
 
+use auditor::Tally;
 use ends::Way;
-use kills::{Weather, chain, stories};
+use kills::{Weather, chain, quiet, stories};
 use scene::Keeps;
 use support::{Case, case};
 
@@ -59,6 +62,7 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
     for what in term::STORES {
         both(&mut cases, format!("d5::term::{what}"), 2, 50, move |seed| term::story(seed, what, Keeps::Spool));
     }
+    cases.extend(proof::cases());
     cases.extend(segments::cases());
     cases.extend(full::cases());
     cases.extend(planted::cases());
@@ -75,7 +79,7 @@ fn both(
     name: String,
     few: usize,
     many: usize,
-    story: impl Fn(u64) + Send + Sync + Copy + 'static,
+    story: impl Fn(u64) -> Tally + Send + Sync + Copy + 'static,
 ) {
     let long = format!("long::{name}");
     let named = long.clone();
@@ -91,8 +95,12 @@ fn random(cases: &mut Vec<Case>) {
             both(cases, name, 5, 125, move |seed| chain(seed, keeps, weather, CHAIN));
         }
         both(cases, format!("d1::Spool::{weather:?}"), 3, 50, move |seed| chain(seed, Keeps::Spool, weather, CHAIN));
+        // One at a time: what is told of it is told by the next.
         let name = format!("d1::Memory::{weather:?}");
         both(cases, name, 10, 100, move |seed| chain(seed, Keeps::Memory, weather, &CHAIN[..1]));
+    }
+    for keeps in [Keeps::Memory, Keeps::Spool, Keeps::Ring] {
+        both(cases, format!("d1::{keeps:?}::quiet"), 2, 20, move |seed| quiet(seed, keeps));
     }
 }
 

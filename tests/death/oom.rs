@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use crate::auditor::Tally;
 use crate::ends::Way;
 use crate::kills::{Weather, delay, judge};
 use crate::scene::{Keeps, Scene};
@@ -51,14 +52,14 @@ impl Drop for Group {
     }
 }
 
-pub(crate) fn story(seed: u64, keeps: Keeps) {
+pub(crate) fn story(seed: u64, keeps: Keeps) -> Tally {
     let Some(group) = Group::new() else {
         println!("skipped: no memory control group can be made here, neither in version 1 nor 2");
-        return;
+        return Tally::default();
     };
     let mut scene =
         Scene::new(seed, keeps, Weather::Slow.store(seed)).var("GROUP", group.dir.to_string_lossy().into_owned());
     scene.dies(&Way::OutOfMemory, delay(seed, 0));
     assert_eq!(group.kills(), 1, "it was the kernel that killed it");
-    judge(scene);
+    judge(scene)
 }

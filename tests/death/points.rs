@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::auditor::Tally;
 use crate::ends::Way;
 use crate::kills::{Weather, delay, judge};
 use crate::record::mix;
@@ -44,7 +45,7 @@ pub(crate) fn cases() -> impl Iterator<Item = (String, &'static str, Keeps)> {
 }
 
 /// A process that dies there; before it those whose records it finds, after it one that ends well.
-pub(crate) fn story(seed: u64, name: &str, keeps: Keeps) {
+pub(crate) fn story(seed: u64, name: &str, keeps: Keeps) -> Tally {
     let point = POINTS.iter().find(|point| point.name == name).expect("a known point");
     let mut scene = Scene::new(seed, keeps, Weather::Slow.store(seed))
         // Segments of a quarter of that, so that many are begun and deleted.
@@ -58,11 +59,11 @@ pub(crate) fn story(seed: u64, name: &str, keeps: Keeps) {
     scene.store.come_back();
     let nth = 1 + mix(&[seed, 2]) % point.most;
     scene.dies(&Way::Point(name.to_owned(), nth), Duration::ZERO);
-    judge(scene);
+    judge(scene)
 }
 
 /// A process that dies there while it takes over what one before it has left, which itself had died there.
-pub(crate) fn twice(seed: u64, name: &str, keeps: Keeps) {
+pub(crate) fn twice(seed: u64, name: &str, keeps: Keeps) -> Tally {
     let point = POINTS.iter().find(|point| point.name == name).expect("a known point");
     let mut scene = Scene::new(seed, keeps, Weather::Slow.store(seed)).var("LOGCHUTE_SPOOL_BYTES", "1MiB");
     for which in 0..point.dead.max(1) {
@@ -74,5 +75,5 @@ pub(crate) fn twice(seed: u64, name: &str, keeps: Keeps) {
         let nth = 1 + mix(&[seed, 3, which]) % point.most.min(2);
         scene.dies(&Way::Point(name.to_owned(), nth), Duration::ZERO);
     }
-    judge(scene);
+    judge(scene)
 }

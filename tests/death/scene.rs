@@ -101,6 +101,10 @@ impl Scene {
         Counts::read(&self.counts_file(run))
     }
 
+    pub(crate) fn safe(&self, run: u64) -> u64 {
+        Counts::read_safe(&self.counts_file(run))
+    }
+
     fn counts_file(&self, run: u64) -> PathBuf {
         self.dir.join(format!("accepted-{run}"))
     }

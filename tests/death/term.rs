@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use logchute::testing::{Answer, Store};
 
-use crate::auditor::Audit;
+use crate::auditor::{Audit, Tally};
 use crate::ends::{SIGTERM, Way, send};
 use crate::process::Process;
 use crate::scene::{Keeps, Scene};
@@ -17,7 +17,7 @@ const SLACK: Duration = Duration::from_secs(2);
 
 pub(crate) const STORES: [&str; 4] = ["up", "away", "silent", "slow"];
 
-pub(crate) fn story(seed: u64, what: &str, keeps: Keeps) {
+pub(crate) fn story(seed: u64, what: &str, keeps: Keeps) -> Tally {
     let ill = match what {
         "up" => None,
         "away" => Some(Store::refusing()),
@@ -51,4 +51,5 @@ pub(crate) fn story(seed: u64, what: &str, keeps: Keeps) {
     let audit = Audit::of(&scene);
     audit.check_ledger(&last);
     audit.assert_nothing_lost();
+    audit.tally()
 }

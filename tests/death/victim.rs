@@ -87,13 +87,21 @@ fn logs(orders: Orders) -> Result<(), Box<dyn Error>> {
     }
     if matches!(orders.way, Way::Kill | Way::Point(..)) {
         loop {
-            thread::park();
+            thread::sleep(Duration::from_millis(1));
+            orders.counts.safe(safe(&logs));
         }
     }
     first.wait();
     thread::sleep(orders.delay);
     orders.way.go();
     unreachable!("{:?} is no end", orders.way)
+}
+
+/// Records of this process that are with the store or on disk, at the least: those that it adopted may be anywhere.
+fn safe(logs: &Guard) -> u64 {
+    let ledger = logs.ledger();
+    let to = &ledger.destinations[0];
+    (to.delivered + to.owed_disk).saturating_sub(to.adopted + ledger.own)
 }
 
 pub(crate) fn say(orders: &Orders, logs: &Guard, thread: u64, n: u64) {
@@ -153,6 +161,7 @@ fn asked(orders: &Orders) -> Result<(), Box<dyn Error>> {
     }
     tell("began");
     loop {
-        thread::park();
+        thread::sleep(Duration::from_millis(10));
+        orders.counts.safe(safe(&logs));
     }
 }
