@@ -142,7 +142,7 @@ impl Audit {
 
     /// By time and id, which is what a store can sort by.
     fn check_order(&self) {
-        let mut threads: BTreeMap<(u64, u64), Vec<(i64, &str, u64)>> = BTreeMap::new();
+        let mut threads: BTreeMap<_, Vec<_>> = BTreeMap::new();
         for (key, deliveries) in &self.delivered {
             let (time, id) = (deliveries[0].time, deliveries[0].id.as_str());
             threads.entry((key.run, key.thread)).or_default().push((time, id, key.n));

@@ -57,7 +57,7 @@ const FILES: &[(&str, Plant)] = &[
         fs::copy(target, file).is_ok() && std::os::unix::fs::chown(file, Some(65534), Some(65534)).is_ok()
     }),
     ("unreadable", |file, target| {
-        fs::copy(target, file).is_ok() && fs::set_permissions(file, fs::Permissions::from_mode(0)).is_ok()
+        fs::copy(target, file).is_ok() && fs::set_permissions(file, fs::Permissions::from_mode(0o000)).is_ok()
     }),
 ];
 

@@ -32,7 +32,7 @@ impl Key {
         let Self { run, thread, n } = self;
         let chance = mix(&[seed, run, thread, n]);
         let length = match thread {
-            3 if chance % 50 == 0 => (chance >> 8) % LONGEST,
+            3 if chance.is_multiple_of(50) => (chance >> 8) % LONGEST,
             3 => (chance >> 8) % 2000,
             _ => 20 + (chance >> 8) % 180,
         } as usize;
