@@ -31,6 +31,8 @@ pub(crate) enum Way {
     StackOverflow,
     /// Another program takes its place.
     Exec,
+    /// This program takes its own place, as what `NEXT_…` says: the same process, with another life.
+    ExecAgain,
     /// It asks for memory until the control group is out of it.
     OutOfMemory,
 }
@@ -53,6 +55,8 @@ impl Way {
             Self::Abort | Self::StackOverflow => (Some(SIGABRT), None),
             Self::UnderscoreExit => (None, Some(7)),
             Self::Exec => (None, Some(0)),
+            // Its next life ends like that.
+            Self::ExecAgain => (None, Some(7)),
         }
     }
 
@@ -65,6 +69,7 @@ impl Way {
             Self::UnderscoreExit => _exit(7),
             Self::StackOverflow => println!("{}", deeper(1)),
             Self::Exec => panic!("no exec: {}", Command::new("/bin/true").exec()),
+            Self::ExecAgain => panic!("no exec: {}", next_life().exec()),
             Self::OutOfMemory => {
                 let mut all = Vec::new();
                 loop {
@@ -89,10 +94,21 @@ impl FromStr for Way {
             Self::UnderscoreExit,
             Self::StackOverflow,
             Self::Exec,
+            Self::ExecAgain,
             Self::OutOfMemory,
         ];
         plain.into_iter().find(|way| way.word() == word).ok_or_else(|| word.to_owned())
     }
+}
+
+/// What begins the names of variables that are for the next life.
+pub(crate) const NEXT: &str = "NEXT_";
+
+fn next_life() -> Command {
+    let mut command = Command::new(std::env::current_exe().expect("a path"));
+    let named = |(name, value): (String, String)| Some((name.strip_prefix(NEXT)?.to_owned(), value));
+    command.envs(std::env::vars().filter_map(named));
+    command
 }
 
 /// As from outside, and at once: what a named point does.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use logchute::testing::{Answer, Store};
 
 use crate::auditor::{Audit, Tally};
-use crate::ends::Way;
+use crate::ends::{NEXT, Way};
 use crate::process::Process;
 use crate::record::mix;
 use crate::scene::{BACKLOG, BATCH, IN_FLIGHT, Keeps, QUEUE, Scene};
@@ -71,6 +71,18 @@ pub(crate) fn chain(seed: u64, keeps: Keeps, weather: Weather, ways: &[Way]) -> 
     for (which, way) in (0..).zip(ways) {
         scene.dies(way, delay(seed, which));
     }
+    judge(scene)
+}
+
+/// A process that executes itself: what is kept of it is left to its own next life, whose process has the same number.
+pub(crate) fn next_life(seed: u64, keeps: Keeps) -> Tally {
+    let mut scene = Scene::new(seed, keeps, Weather::Slow.store(seed));
+    let mut first = scene.victim("logs", &Way::ExecAgain, delay(seed, 0));
+    let next = scene.victim("logs", &Way::UnderscoreExit, delay(seed, 1)).command();
+    for (name, value) in next.get_envs().filter_map(|(name, value)| Some((name, value?))) {
+        first = first.env(&format!("{NEXT}{}", name.to_string_lossy()), value);
+    }
+    Process::start(first).ended_by(&Way::UnderscoreExit);
     judge(scene)
 }
 

@@ -124,5 +124,7 @@ fn ways(cases: &mut Vec<Case>) {
             let name = format!("d4::{keeps:?}::{}", way[0].word());
             both(cases, name, 2, 150, move |seed| chain(seed, keeps, Weather::Slow, way));
         }
+        let name = format!("d4::{keeps:?}::ExecAgain");
+        both(cases, name, 2, 150, move |seed| kills::next_life(seed, keeps));
     }
 }
