@@ -108,6 +108,7 @@ mod batch;
 mod capture;
 mod config;
 mod contain;
+mod crash;
 mod doctor;
 mod error;
 mod exit;
