@@ -97,7 +97,7 @@
 //! | `testing` | `logchute::testing`: a scripted store, and a capture that is scoped to a test |
 //! | `backoff` | [`Destination::retry`] takes a `backoff::ExponentialBackoff`. Off by default: that crate is unmaintained |
 
-#![forbid(unsafe_code)]
+#![cfg_attr(not(feature = "crash-proof"), forbid(unsafe_code))]
 #![deny(missing_docs)]
 
 #[cfg(target_family = "wasm")]
@@ -109,6 +109,7 @@ mod batch;
 mod capture;
 mod config;
 mod contain;
+mod crash;
 mod doctor;
 mod error;
 mod exit;

@@ -3,6 +3,7 @@
 //! [`Recipe::build`] makes all that belongs to one process: queue, lanes with clients of their own, books, worker. What
 //! stays the same in a child is shared: the backends, which are pure, and the filters.
 
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -17,12 +18,12 @@ use crate::health::{DestinationHealth, DestinationState};
 use crate::lane::{Lane, LaneParts, Schedule};
 use crate::numbers::Numbers;
 use crate::process;
-use crate::queue::Queue;
+use crate::queue::{Queue, Ring};
 use crate::resource::Resource;
 use crate::tee::{Direct, TeeTo, WorkerTee};
-use crate::voice::{Hook, Voice};
-use crate::wire::{self, Client};
-use crate::worker::Worker;
+use crate::voice::{Hook, Voice, mask_url};
+use crate::wire::{self, Client, Secret};
+use crate::worker::{Rings, Worker};
 
 /// Everything that a pipeline is built from.
 pub(crate) struct Recipe {
@@ -32,6 +33,7 @@ pub(crate) struct Recipe {
     tee: Option<TeeTo>,
     queue_bytes: usize,
     overflow: Overflow,
+    ring_dir: Option<PathBuf>,
     signals: Signals,
     hook: Option<Hook>,
 }
@@ -75,6 +77,7 @@ impl Recipe {
             tee: settings.tee,
             queue_bytes: settings.queue_bytes,
             overflow: settings.overflow,
+            ring_dir: settings.ring_dir,
             signals: settings.signals,
             hook: settings.hook,
         }
@@ -105,15 +108,37 @@ impl Recipe {
         } else {
             (Some(Direct::new(self.tee, Arc::clone(&origin))), None)
         };
-        let queue = Queue::new(if has_lanes { self.queue_bytes } else { 0 }, self.overflow);
+        let queue = if has_lanes { self.queue(&origin, &voice) } else { Queue::new(0, self.overflow) };
         let intake = Arc::new(Intake { queue, filters: Arc::clone(&self.filters), direct, home: Home::here(heirs) });
         let control = Arc::new(Control::default());
         open_books(&control, &lanes);
         let worker = has_lanes.then(|| {
             let (intake, control) = (Arc::clone(&intake), Arc::clone(&control));
-            Worker::new(intake, control, voice, lanes, tee, origin.incarnation)
+            let worker = Worker::new(intake, control, voice, lanes, tee, origin.incarnation);
+            match &self.ring_dir {
+                Some(dir) => {
+                    worker.with_rings(Rings::new(dir, self.destinations.iter().map(Ingredients::fingerprint).collect()))
+                }
+                None => worker,
+            }
         });
         Ok(Built { intake, control, worker })
+    }
+
+    /// The ring where one was asked for and can be had.
+    fn queue(&self, origin: &Origin, voice: &Voice) -> Queue {
+        if let Some(dir) = &self.ring_dir {
+            match Ring::make(dir, origin.incarnation, &origin.resource, self.queue_bytes) {
+                Ok((ring, remark)) => {
+                    remark.into_iter().for_each(|remark| voice.always(&remark));
+                    return Queue::with_ring(ring, self.overflow);
+                }
+                Err(why) => voice.always(&format!(
+                    "there is no crash-proof ring, so what is accepted is lost if the process is killed: {why} (LOGCHUTE_RING_DIR)"
+                )),
+            }
+        }
+        Queue::new(self.queue_bytes, self.overflow)
     }
 }
 
@@ -141,6 +166,18 @@ impl Ingredients {
             schedule: destination.schedule.map(SharedSchedule::new),
             settings,
         }
+    }
+
+    /// What tells the destination from all others, in this process and the next.
+    fn fingerprint(&self) -> u64 {
+        let tenant = self.reach.credentials.tenant.as_ref().and_then(Secret::as_value).unwrap_or_default();
+        let url = mask_url(self.backend.url()).replacen("***@", "", 1);
+        let parts = [self.backend.facts().name(), &url, tenant];
+        // The same in every version: it stands in files.
+        parts
+            .iter()
+            .flat_map(|part| part.bytes().chain([0]))
+            .fold(0xcbf2_9ce4_8422_2325, |sum, byte| (sum ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3))
     }
 
     fn lane(&self, index: usize, origin: &Arc<Origin>, voice: &Arc<Voice>) -> Result<Lane, Error> {
@@ -206,7 +243,8 @@ fn open_books(control: &Control, lanes: &[Lane]) {
     for lane in lanes {
         let name = lane.name().to_owned();
         books.destinations.push(lane.new_books());
-        let mut health = DestinationHealth { name, state: DestinationState::Well, last_failure: None, in_flight: 0 };
+        let mut health =
+            DestinationHealth { name, state: DestinationState::Well, last_failure: None, in_flight: 0, spool: None };
         lane.publish_health(&mut health);
         books.health.push(health);
     }

@@ -7,6 +7,7 @@
 
 mod fork;
 pub(crate) mod signal;
+pub(crate) mod termination_log;
 
 use std::process;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -179,7 +180,10 @@ impl Core {
     }
 
     pub(crate) fn flush_for_guard(&self) {
-        let report = self.flush(self.limit);
+        let report = match self.here() {
+            Some(here) if here.has_worker() => here.wait(here.control.leave(&here.intake.queue, self.limit)),
+            _ => return,
+        };
         if !report.settled() {
             self.out_of_time.store(self.age().max(1), Ordering::Release);
         }
@@ -202,7 +206,7 @@ impl Core {
     pub(crate) fn make_haste(&self) {
         if let Some(here) = self.here().filter(|here| here.has_worker()) {
             here.control.make_haste();
-            let _ = here.submit(self.limit, false);
+            here.control.spool_now(&here.intake.queue);
         }
     }
 

@@ -110,7 +110,7 @@ impl Scene {
                     let records = job.next().records();
                     delivered.extend(records.map(|record| (record.id().sequence, end)));
                 }
-                lane.end(Outcome { lane: 0, number, result: Ok(Reply::new(status, "")) }, at(now));
+                lane.end(Outcome { lane: 0, job: number, result: Ok(Reply::new(status, "")) }, at(now));
             }
             if now < self.away + self.live_for && now % (SECOND / LIVE) == 0 {
                 // Its sequence says when it came.

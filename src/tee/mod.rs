@@ -5,6 +5,7 @@
 //! decided elsewhere.
 
 mod direct;
+mod fallback;
 mod json;
 mod on_worker;
 mod text;
@@ -17,6 +18,7 @@ use crate::frame::RecordRef;
 use crate::process;
 use crate::resource::Resource;
 pub(crate) use direct::Direct;
+pub(crate) use fallback::FallbackTee;
 pub(crate) use on_worker::WorkerTee;
 
 /// Which of the process's two streams.

@@ -90,6 +90,15 @@ fn installing() -> Vec<Case> {
                 ["LOGCHUTE_ULR is not known and is ignored; the nearest known name is LOGCHUTE_URL"]
             );
         }),
+        case("a_budget_of_a_spool_that_is_none_is_told", || {
+            let store = Store::new();
+            let end = with("well", &[("LOGCHUTE_URL", &url(&store)), ("LOGCHUTE_SPOOL_BYTES", "1GiB")]);
+            end.assert_well();
+            assert_eq!(
+                end.said(),
+                ["LOGCHUTE_SPOOL_BYTES is set, but LOGCHUTE_SPOOL_DIR is not, so nothing is kept on disk"]
+            );
+        }),
         case("a_token_without_a_destination_is_told", || {
             let end = with("well", &[("LOGCHUTE_TOKEN", CANARY), ("LOGCHUTE_TEE", "stderr")]);
             end.assert_well();
@@ -206,6 +215,12 @@ fn refusing() -> Vec<Case> {
             }
         }),
     ];
+    #[cfg(not(feature = "crash-proof"))]
+    cases.push(case("a_ring_without_its_feature_is_refused", || {
+        let end = with("refused", &[("LOGCHUTE_RING_DIR", "/dev/shm/shop")]);
+        let said = end.stdout.lines().next().unwrap_or_default();
+        assert!(said.starts_with("LOGCHUTE_RING_DIR is \"/dev/shm/shop\"") && said.contains("crash-proof"), "{end:#?}");
+    }));
     #[cfg(unix)]
     cases.push(case("a_value_that_is_no_text_is_refused", || {
         use std::os::unix::ffi::OsStrExt;
