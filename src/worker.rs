@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use tokio::runtime;
+use tracing_subscriber::filter::Targets;
 
 use crate::announce::Announcer;
 use crate::capture::{Intake, Record};
@@ -24,11 +25,11 @@ use crate::contain::contained;
 use crate::flush::{Control, Ticket};
 use crate::frame::{Frame, RecordRef, Severity};
 use crate::health::WorkerState;
-use crate::lane::{Lane, Outcome, Sending};
+use crate::lane::{Lane, Outcome, Sending, Teed};
 use crate::ledger::{Ledger, Reason};
 use crate::mute;
 use crate::numbers::Numbers;
-use crate::tee::WorkerTee;
+use crate::tee::{Stream, WorkerTee};
 use crate::voice::{Topic, Voice};
 
 /// Between two looks at the queue: while many records come, and when few or none came for a while. 50 ms cost under a
@@ -192,6 +193,7 @@ impl Worker {
             for lane in &mut self.lanes {
                 lane.tick(now, |sending| sendings.push(sending));
             }
+            self.show_owed(|lane, teed| lane.show_owed(teed, now));
             self.publish(WorkerState::Running);
             if self.finish_flushes(now) {
                 return;
@@ -230,9 +232,7 @@ impl Worker {
             self.in_hand = Some((severity, 0));
             let (id, nanos) = self.numbers.next(frame.nanos());
             let record = RecordRef::new(frame.callsite(), frame.bytes(), nanos, id);
-            let wanted = |filter: &tracing_subscriber::filter::Targets| {
-                agree || filter.would_enable(record.target(), &severity.level())
-            };
+            let wanted = |filter: &Targets| agree || filter.would_enable(record.target(), &severity.level());
             if let (Some(tee), Some(filter)) = (&mut self.tee, &filters.tee)
                 && wanted(filter)
             {
@@ -262,6 +262,20 @@ impl Worker {
         for lane in &mut self.lanes {
             lane.take(frame, id, nanos, now);
         }
+    }
+
+    /// Lanes whose store is away show what they owe, but what the tee shows in the same place.
+    fn show_owed(&mut self, show: impl Fn(&mut Lane, Teed<'_>)) {
+        if !self.lanes.iter().any(Lane::has_fallback) {
+            return;
+        }
+        let stream = self.tee.as_ref().map(WorkerTee::stream);
+        let filters = self.intake.filters.now();
+        let teed = |there: Stream, record: &RecordRef<'_>| {
+            let wants = |filter: &Targets| filter.would_enable(record.target(), &record.severity().level());
+            stream == Some(there) && filters.tee.as_ref().is_some_and(wants)
+        };
+        self.lanes.iter_mut().for_each(|lane| show(lane, &teed));
     }
 
     /// Tells of losses, on stderr and in the stream.
@@ -356,6 +370,7 @@ impl Worker {
             }
             thread::yield_now();
         }
+        self.show_owed(|lane, teed| lane.show_last(teed));
         for lane in &mut self.lanes {
             lane.close(Reason::Deadline);
         }

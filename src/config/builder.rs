@@ -313,6 +313,21 @@ impl Builder {
     }
 
     /// Shows what a destination owes on stdout or stderr while its store is away; the records stay owed. Default: no.
+    ///
+    /// Away is a store that has not been well for a second. Each record is shown once, the oldest first, and those that the
+    /// tee shows on the same stream are not shown again; a line says where that begins and where it ends. Where nobody
+    /// reads the stream, less is shown, and nothing waits for it. What is owed when the process ends is shown as well.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use logchute::{Builder, Format, Stream, TeeTo, backend::Loki};
+    ///
+    /// let aside = TeeTo::new(Stream::Stderr, Format::Json);
+    /// let builder = Builder::new().send_to(Loki::new("http://loki:3100")).fallback(aside);
+    /// # drop(builder);
+    /// assert_eq!(aside.to_string(), "stderr:json", "as LOGCHUTE_FALLBACK has it");
+    /// ```
     pub fn fallback(mut self, to: TeeTo) -> Self {
         self.chosen.fallback = Some(Some(to));
         self

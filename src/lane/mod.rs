@@ -18,6 +18,7 @@ mod books;
 #[cfg(test)]
 mod drain;
 mod examine;
+mod fallback;
 mod flight;
 #[cfg(feature = "testing")]
 pub(crate) mod herd;
@@ -43,6 +44,8 @@ use crate::visit::{Seen, Visit};
 use crate::voice::Voice;
 use crate::wire::Client;
 use backlog::Backlog;
+use fallback::Fallback;
+pub(crate) use fallback::Teed;
 use flight::{End, Flight, Flights};
 pub(crate) use flight::{Outcome, Sending};
 use job::Job;
@@ -87,6 +90,7 @@ pub(crate) struct Lane {
     reorder_within: Duration,
     /// How what the store refuses as it is goes again.
     second_mode: Mode,
+    fallback: Option<Fallback>,
     next_number: u64,
     urgent: bool,
     last_urgent: Option<Instant>,
@@ -121,6 +125,7 @@ impl Lane {
             turns: Turns::default(),
             reorder_within: facts.reorders_within(),
             second_mode: facts.replays_older_than().map_or(Mode::Fallback, |_| Mode::Replay),
+            fallback: parts.settings.fallback.map(Fallback::new),
             next_number: 0,
             urgent: false,
             last_urgent: None,
@@ -341,7 +346,8 @@ impl Lane {
 
     /// When the lane must be ticked next, if that is a matter of time.
     pub(crate) fn due(&mut self, now: Instant) -> Option<Instant> {
-        self.send_due(now).into_iter().chain(self.ask_due()).min()
+        let show_due = self.fallback.as_ref().and_then(|fallback| fallback.due(now));
+        self.send_due(now).into_iter().chain(self.ask_due()).chain(show_due).min()
     }
 
     fn send_due(&mut self, now: Instant) -> Option<Instant> {

@@ -5,6 +5,7 @@
 //! decided elsewhere.
 
 mod direct;
+mod fallback;
 mod json;
 mod on_worker;
 mod text;
@@ -15,6 +16,7 @@ use std::io::{self, Write as _};
 use crate::frame::RecordRef;
 use crate::resource::Resource;
 pub(crate) use direct::Direct;
+pub(crate) use fallback::FallbackTee;
 pub(crate) use on_worker::WorkerTee;
 
 /// Which of the process's two streams.
