@@ -19,6 +19,7 @@ mod disk;
 #[cfg(test)]
 mod drain;
 mod examine;
+mod fallback;
 mod flight;
 #[cfg(feature = "testing")]
 pub(crate) mod herd;
@@ -26,7 +27,9 @@ mod job;
 #[cfg(test)]
 mod link;
 mod pace;
+mod quarantine;
 mod retry;
+mod ring;
 mod settle;
 mod spill;
 mod turns;
@@ -36,7 +39,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::backend::Backend;
-use crate::batch::{Batcher, Limits, Origin, Stored};
+use crate::batch::{Batcher, Limits, Mode, Origin, Stored};
 use crate::config::LaneSettings;
 use crate::contain::contained;
 use crate::frame::{Frame, RecordId, RecordRef, Severity};
@@ -45,10 +48,13 @@ use crate::visit::{Seen, Visit};
 use crate::voice::Voice;
 use crate::wire::Client;
 use backlog::Backlog;
+use fallback::Fallback;
+pub(crate) use fallback::Teed;
 use flight::{End, Flight, Flights};
 pub(crate) use flight::{Outcome, Sending};
 use job::Job;
 use pace::Pace;
+use quarantine::Quarantine;
 pub use retry::Schedule;
 use turns::Turns;
 
@@ -63,7 +69,7 @@ pub(crate) struct LaneParts {
     /// Its place among the lanes.
     pub(crate) index: usize,
     pub(crate) name: String,
-    pub(crate) backend: Box<dyn Backend>,
+    pub(crate) backend: Arc<dyn Backend>,
     pub(crate) client: Client,
     pub(crate) schedule: Option<Box<dyn Schedule>>,
     pub(crate) origin: Arc<Origin>,
@@ -87,6 +93,10 @@ pub(crate) struct Lane {
     turns: Turns,
     /// How much older than the newest record that it has one may be for the store to take it.
     reorder_within: Duration,
+    /// How what the store refuses as it is goes again.
+    second_mode: Mode,
+    fallback: Option<Fallback>,
+    quarantine: Option<Quarantine>,
     next_number: u64,
     urgent: bool,
     last_urgent: Option<Instant>,
@@ -103,6 +113,7 @@ pub(crate) struct Lane {
     settled_on_disk: u64,
     /// When the memory was half full last and nothing could go to disk.
     relieved_in_vain: Option<Instant>,
+    hold: ring::Hold,
 }
 
 impl Lane {
@@ -128,6 +139,9 @@ impl Lane {
             pace: Pace::new(in_flight, parts.schedule.take()),
             turns: Turns::default(),
             reorder_within: facts.reorders_within(),
+            second_mode: facts.replays_older_than().map_or(Mode::Fallback, |_| Mode::Replay),
+            fallback: parts.settings.fallback.map(Fallback::new),
+            quarantine: parts.settings.quarantine.clone().map(Quarantine::at),
             next_number: 0,
             urgent: false,
             last_urgent: None,
@@ -139,6 +153,7 @@ impl Lane {
             disk_trouble: None,
             settled_on_disk: 0,
             relieved_in_vain: None,
+            hold: ring::Hold::default(),
             parts,
         }
     }
@@ -372,7 +387,8 @@ impl Lane {
 
     /// When the lane must be ticked next, if that is a matter of time.
     pub(crate) fn due(&mut self, now: Instant) -> Option<Instant> {
-        self.send_due(now).into_iter().chain(self.ask_due()).min()
+        let show_due = self.fallback.as_ref().and_then(|fallback| fallback.due(now));
+        self.send_due(now).into_iter().chain(self.ask_due()).chain(show_due).min()
     }
 
     fn send_due(&mut self, now: Instant) -> Option<Instant> {
@@ -409,6 +425,11 @@ impl Lane {
     /// Whether anything waits to be sent.
     fn owes_more(&self) -> bool {
         !self.backlog.is_empty() || self.backlog.disk.has_adopted()
+    }
+
+    /// No record waits for its batch to fill any more.
+    pub(crate) fn stop_lingering(&mut self) {
+        self.batcher.stop_lingering();
     }
 
     /// Somebody waits in a flush until `deadline`.

@@ -143,7 +143,6 @@ impl Lane {
     }
 
     /// The ring needs the room of records up to that one: all batches that hold such go to disk. Says whether that is so.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for the ring"))]
     pub(crate) fn yield_ring(&mut self, position: u64, now: Instant) -> bool {
         if !self.has_spool() {
             return false;
@@ -182,7 +181,8 @@ impl Lane {
         self.pace.is_well()
     }
 
-    /// The last act: what is owed stays on disk where there is one, and what cannot be written until then is lost.
+    /// The last act: what is owed stays on disk where there is one, and what cannot be written until then in the ring if there
+    /// is one, and is lost otherwise.
     pub(crate) fn close(&mut self, reason: Reason, until: Instant) {
         let now = Instant::now();
         self.seal(now);
@@ -194,7 +194,9 @@ impl Lane {
             if !job.copies().is_empty() {
                 self.settled_on_disk += job.copied_in_vain();
                 self.backlog.disk.put_back(&job);
-            } else if Instant::now() >= until || !self.backlog.disk.write(&mut job, false, now) {
+            } else if (Instant::now() >= until || !self.backlog.disk.write(&mut job, false, now))
+                && !self.leave_in_ring(&mut job)
+            {
                 self.give_up(&mut job, reason);
             }
         }

@@ -72,7 +72,7 @@ impl Desk {
         let lane = Lane::new(LaneParts {
             index: 0,
             name: "later".into(),
-            backend: Box::new(Later),
+            backend: Arc::new(Later),
             client: Client::new(Options { url: "http://localhost/in".into(), ..Options::default() }).unwrap(),
             schedule: None,
             origin: Arc::new(Origin { incarnation: 1, resource: Resource::new("shop") }),

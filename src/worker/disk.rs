@@ -8,7 +8,7 @@ use super::{Flush, Worker};
 use crate::config::SpoolSettings;
 use crate::flush::Ticket;
 use crate::lane::Lane;
-use crate::ledger::{Ledger, Reason};
+use crate::ledger::{DestinationLedger, Ledger, Reason};
 use crate::spool::{self, Directory, Found, LaneId, LaneState};
 use crate::voice::{Topic, Voice};
 
@@ -61,15 +61,7 @@ impl Disks {
     }
 
     /// A lane is to have a share of a directory.
-    pub(crate) fn share(
-        &mut self,
-        lane: usize,
-        name: &str,
-        backend: &str,
-        url: &str,
-        tenant: Option<&str>,
-        settings: &SpoolSettings,
-    ) {
+    pub(crate) fn share(&mut self, lane: usize, id: LaneId, settings: &SpoolSettings) {
         let at = self.all.iter().position(|disk| disk.path == settings.dir).unwrap_or_else(|| {
             let (path, due) = (settings.dir.clone(), Instant::now());
             self.all.push(Disk {
@@ -83,13 +75,7 @@ impl Disks {
             });
             self.all.len() - 1
         });
-        let shares = &mut self.all[at].shares;
-        let mut id = LaneId::of(backend, url, tenant);
-        // Two destinations may speak to one store, each with a filter of its own.
-        if shares.iter().any(|other| other.id == id) {
-            id = LaneId::of(backend, url, Some(&format!("{} {name}", tenant.unwrap_or_default())));
-        }
-        shares.push(Share { lane, id, settings: settings.clone() });
+        self.all[at].shares.push(Share { lane, id, settings: settings.clone() });
     }
 
     /// Opens what is not open yet and due, and gives the lanes their spools.
@@ -172,6 +158,10 @@ impl Worker {
     /// Writes down what would be lost with the process: at once where that became less, so that the next one never says
     /// of a record that it was lost that was not.
     pub(super) fn write_state(&mut self, now: Instant) {
+        // What is in a ring is not lost, and is told by who finds it.
+        if self.intake.queue.has_places() {
+            return;
+        }
         for disk in &mut self.disks.all {
             let Some(directory) = &mut disk.directory else { continue };
             let state = |share: &Share| {
@@ -230,7 +220,11 @@ impl Worker {
     }
 
     /// What came into the queue before it closed and was not drained in time: to disk where there is one.
+    /// What is in a ring stays there.
     pub(super) fn drain_last(&mut self, until: Instant) {
+        if self.intake.queue.has_places() {
+            return;
+        }
         while self.lanes.iter().any(|lane| lane.has_spool())
             && Instant::now() < until
             && self.drain(Instant::now(), true) > 0
@@ -240,13 +234,18 @@ impl Worker {
 
     /// What the end leaves on disk, in one line for each destination.
     pub(super) fn kept(&self, ledger: &Ledger) -> Vec<String> {
-        let kept = self.lanes.iter().zip(&ledger.destinations).filter(|(_, to)| to.owed_disk > 0);
+        let on_disk = |(lane, to): (_, &DestinationLedger)| {
+            let lane: &Lane = lane;
+            (lane, to.name.clone(), to.owed_disk - lane.left_in_ring())
+        };
+        let kept = self.lanes.iter().zip(&ledger.destinations).map(on_disk).filter(|&(_, _, count)| count > 0);
         let line = |name: &str, count: u64, dir: &str| {
             format!(
                 "{count} records for {name} are kept in {dir}; the next process that is given this directory sends them"
             )
         };
-        kept.map(|(lane, to)| line(&to.name, to.owed_disk, &lane.dir())).collect()
+        let ring = self.left_in_ring(ledger);
+        kept.map(|(lane, name, count)| line(&name, count, &lane.dir())).chain(ring).collect()
     }
 
     /// Somebody wants what is owed to be safe now.
@@ -322,7 +321,7 @@ mod tests {
             || fs::read_dir(&dir).unwrap().any(|file| file.unwrap().path().extension().is_some_and(|it| it == "seg"));
         (0..100).for_each(|_| logs.emit(Record::new(Severity::Info, "x")));
         assert!(!is_there());
-        logs.core().control().spool_now(&logs.core().intake().queue);
+        logs.core().make_haste();
         until("it is on disk", is_there);
         store.come_back();
         logs.emit(Record::new(Severity::Info, "y"));
