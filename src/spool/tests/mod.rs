@@ -3,6 +3,7 @@
 mod basics;
 mod damage;
 mod faults;
+mod model;
 mod shared;
 
 use std::path::{Path, PathBuf};
