@@ -18,5 +18,8 @@ pub use crate::backend::conformance::conformance;
 // For `benches/herd.rs` alone.
 #[doc(hidden)]
 pub use crate::lane::herd::{Herd, peak_over_mean};
+// For `fuzz/` alone.
+#[doc(hidden)]
+pub use crate::spool::fuzz::check_spool;
 pub use capture::{Attached, Capture, CaptureHandle, capture};
 pub use store::{Answer, Gate, Received, Request, Store};
