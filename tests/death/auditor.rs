@@ -169,8 +169,33 @@ impl Audit {
     #[track_caller]
     pub(crate) fn assert_nothing_lost(&self) {
         let lost = self.lost();
-        let first = &lost[..lost.len().min(20)];
-        assert!(lost.is_empty(), "{} of {} accepted records are lost: {first:?} …", lost.len(), self.accepted());
+        let mut threads: BTreeMap<_, Vec<u64>> = BTreeMap::new();
+        lost.iter().for_each(|key| threads.entry((key.run, key.thread)).or_default().push(key.n));
+        let shown: Vec<_> = threads
+            .iter()
+            .map(|(&(run, thread), lost)| {
+                let (all, from, to) = (self.accepted[run as usize][thread as usize], lost[0], lost[lost.len() - 1]);
+                let brought = self.brought(run, thread);
+                format!("run {run} thread {thread}: {} of {all}, from {from} to {to}; {brought}", lost.len())
+            })
+            .collect();
+        assert!(lost.is_empty(), "{} of {} accepted records are lost: {shown:#?}", lost.len(), self.accepted());
+    }
+
+    /// Which processes brought which records of a thread.
+    fn brought(&self, run: u64, thread: u64) -> String {
+        let mut by: BTreeMap<u64, Vec<(u64, u64)>> = BTreeMap::new();
+        for (key, deliveries) in self.delivered.iter().filter(|(key, _)| (key.run, key.thread) == (run, thread)) {
+            for delivery in deliveries {
+                let ranges = by.entry(delivery.by).or_default();
+                match ranges.last_mut() {
+                    Some(last) if last.1 + 1 == key.n => last.1 = key.n,
+                    _ => ranges.push((key.n, key.n)),
+                }
+            }
+        }
+        let each = by.iter().map(|(by, ranges)| format!("run {by} brought {ranges:?}"));
+        each.collect::<Vec<_>>().join(", ")
     }
 
     /// Of each thread, only the newest are missing.

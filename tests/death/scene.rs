@@ -61,6 +61,8 @@ pub(crate) struct Scene {
     vars: Vec<(&'static str, String)>,
     /// Processes so far.
     runs: u64,
+    /// How each began and what it said, for whoever has to find out why.
+    heard: Vec<String>,
 }
 
 impl Scene {
@@ -73,7 +75,7 @@ impl Scene {
         let number = SCENES.fetch_add(1, Ordering::Relaxed);
         let dir = parent.join(format!("logchute-death-{}-{number}", std::process::id()));
         std::fs::create_dir_all(&dir).expect("a directory for this test");
-        Self { seed, store, keeps, dir, vars: Vec::new(), runs: 0 }
+        Self { seed, store, keeps, dir, vars: Vec::new(), runs: 0, heard: Vec::new() }
     }
 
     pub(crate) fn var(mut self, name: &'static str, value: impl Into<String>) -> Self {
@@ -127,7 +129,7 @@ impl Scene {
             .env("LOGCHUTE_OVERFLOW", "block:1h")
             .env("LOGCHUTE_LINGER", "5ms")
             .env("LOGCHUTE_SHUTDOWN", "10s")
-            .env("LOGCHUTE_QUEUE_BYTES", QUEUE.to_string())
+            .env("LOGCHUTE_QUEUE_BYTES", self.queue_bytes().to_string())
             .env("LOGCHUTE_BACKLOG_BYTES", BACKLOG.to_string())
             .env("LOGCHUTE_BATCH_BYTES", BATCH.to_string())
             .env("LOGCHUTE_IN_FLIGHT", IN_FLIGHT.to_string());
@@ -140,10 +142,17 @@ impl Scene {
         self.vars.iter().fold(victim, |victim, (name, value)| victim.env(name, value))
     }
 
+    /// A ring alone must hold all that is owed while the victims live: what it gives up to make room, where there is no
+    /// spool, is in memory alone.
+    fn queue_bytes(&self) -> u64 {
+        if self.keeps == Keeps::Ring { 8 * QUEUE } else { QUEUE }
+    }
+
     /// A process that logs and then dies; what it said.
     pub(crate) fn dies(&mut self, way: &Way, delay: Duration) -> String {
+        let found = self.files();
         let mut process = Process::start(self.victim("logs", way, delay));
-        match way {
+        let said = match way {
             Way::Kill => {
                 process.began();
                 // It is killed at a time of chance: this wait is what is tested.
@@ -151,7 +160,17 @@ impl Scene {
                 process.killed()
             }
             _ => process.ended_by(way),
-        }
+        };
+        self.hear(&format!("by {way:?} after {delay:?}"), &found, &said);
+        said
+    }
+
+    fn hear(&mut self, how: &str, found: &BTreeSet<PathBuf>, said: &str) {
+        let names = |files: &BTreeSet<PathBuf>| -> String {
+            files.iter().filter_map(|file| file.file_name()).map(|name| format!("    {}\n", name.display())).collect()
+        };
+        let (run, found, left) = (self.runs - 1, names(found), names(&self.files()));
+        self.heard.push(format!("run {run} ended {how}\n  found\n{found}  left\n{left}  said\n{said}"));
     }
 
     /// A process that takes over what is there, delivers it and ends well.
@@ -171,6 +190,7 @@ impl Scene {
         }
         process.let_go();
         let last = Last::of(self.runs - 1, &mut process);
+        self.hear("well", &left, &format!("{}{:#}", last.said, last.ledger));
         assert!(late.is_empty(), "still there after {ADOPTION:?}: {late:#?}; the process said:\n{}", last.said);
         last
     }
@@ -200,7 +220,7 @@ impl Scene {
 impl Drop for Scene {
     fn drop(&mut self) {
         if thread::panicking() {
-            eprintln!("kept for you to look at: {}", self.dir.display());
+            eprintln!("{}\nkept for you to look at: {}", self.heard.join("\n"), self.dir.display());
         } else {
             let _ = std::fs::remove_dir_all(&self.dir);
         }
