@@ -145,7 +145,7 @@ impl Scene {
     /// A ring alone must hold all that is owed while the victims live: what it gives up to make room, where there is no
     /// spool, is in memory alone.
     fn queue_bytes(&self) -> u64 {
-        if self.keeps == Keeps::Ring { 8 * QUEUE } else { QUEUE }
+        if self.keeps == Keeps::Ring { 32 * QUEUE } else { QUEUE }
     }
 
     /// A process that logs and then dies; what it said.
