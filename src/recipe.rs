@@ -11,11 +11,13 @@ use crate::backend::Backend;
 use crate::batch::Origin;
 use crate::capture::{Filters, Heirs, Home, Intake, LiveFilter};
 use crate::config::{Compression, Destination, LaneSettings, Overflow, Settings, Signals};
+use crate::contain::quietly;
 use crate::error::Error;
 use crate::flush::Control;
 use crate::health::{DestinationHealth, DestinationState};
 use crate::lane::{Lane, LaneParts, Schedule};
 use crate::numbers::Numbers;
+use crate::process;
 use crate::queue::{Queue, Ring};
 use crate::resource::Resource;
 use crate::tee::{Direct, TeeTo, WorkerTee};
@@ -211,7 +213,10 @@ impl SharedSchedule {
     /// of the fork: nobody ends that any more.
     fn begin(&self) -> Option<Box<dyn Schedule>> {
         let Ok(mut schedule) = self.0.try_lock() else { return None };
-        schedule.reset();
+        if process::is_child() {
+            // The failures so far are the parent's. A panic in it is the worker's to deal with, at the first reset of its own.
+            quietly(|| schedule.reset());
+        }
         drop(schedule);
         Some(Box::new(self.clone()))
     }

@@ -36,7 +36,7 @@ enum Trouble {
 }
 
 struct Own {
-    spool: Box<dyn Spool>,
+    spool: Box<Spool>,
     settings: SpoolSettings,
     /// Who gives way when it is full.
     overflow: BacklogOverflow,
@@ -108,7 +108,7 @@ impl Disk {
         }
     }
 
-    pub(super) fn set_own(&mut self, spool: Box<dyn Spool>, settings: SpoolSettings, overflow: BacklogOverflow) {
+    pub(super) fn set_own(&mut self, spool: Box<Spool>, settings: SpoolSettings, overflow: BacklogOverflow) {
         self.own = Some(Own { spool, settings, overflow, written: 0, trouble: None, again: None, front: None });
     }
 

@@ -251,11 +251,6 @@ impl Job {
         self.batch(self.steps.last().expect("a settled job is never sent"))
     }
 
-    /// What is owed of it, in the order in which it would be sent.
-    pub(super) fn parts(&self) -> impl Iterator<Item = Batch<'_>> {
-        self.steps.iter().rev().map(|step| Batch::new(&self.stored, step.part.places()).in_mode(step.mode))
-    }
-
     /// How the next request is encoded.
     pub(super) fn next_mode(&self) -> Mode {
         self.steps.last().map_or(Mode::Plain, |step| step.mode)

@@ -23,7 +23,7 @@ const TO_CLOSE: Duration = Duration::from_millis(50);
 impl Lane {
     /// Gives the lane its share of a spool. With `waits` a full queue makes callers wait, and nothing is given up to make
     /// room.
-    pub(crate) fn with_spool(mut self, spool: Box<dyn Spool>, waits: bool) -> Self {
+    pub(crate) fn with_spool(mut self, spool: Box<Spool>, waits: bool) -> Self {
         let LaneSettings { spool: settings, backlog_overflow, .. } = &self.parts.settings;
         let overflow = if waits { BacklogOverflow::DropNewest } else { *backlog_overflow };
         if let Some(settings) = settings.clone() {

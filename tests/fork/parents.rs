@@ -292,7 +292,7 @@ impl Busy {
 fn busy() -> ExitCode {
     let logs = parent();
     // Each in 64 is an ERROR, which wakes the worker.
-    let work = |n: u64| if n % 64 == 0 { tracing::error!("busy {n}") } else { tracing::info!("busy {n}") };
+    let work = |n: u64| if n.is_multiple_of(64) { tracing::error!("busy {n}") } else { tracing::info!("busy {n}") };
     let busy = Busy::start(work);
     let mut from_children = 0;
     for round in 0..FORKS {
