@@ -42,6 +42,7 @@ use crate::backend::Backend;
 use crate::batch::{Batcher, Limits, Mode, Origin, Stored};
 use crate::config::LaneSettings;
 use crate::contain::contained;
+use crate::crash;
 use crate::frame::{Frame, RecordId, RecordRef, Severity};
 use crate::ledger::{DestinationLedger, Reason};
 use crate::visit::{Seen, Visit};
@@ -324,6 +325,7 @@ impl Lane {
 
     /// A request ended: what that means for its records, and for the next ones.
     pub(crate) fn end(&mut self, outcome: Outcome, now: Instant) {
+        crash::at("lane.settle");
         let Some(flight) = self.flights.land(outcome.job) else { return };
         let (mut job, visit, begun, payload_bytes) = (flight.job, flight.visit, flight.begun, flight.payload_bytes);
         let (was_asking, taken) = (flight.asking.is_some(), self.taken);
