@@ -223,8 +223,12 @@ impl Lane {
         }
     }
 
-    /// While what is in the open batch could not be sent, it grows instead of being sealed by age.
+    /// While what is in the open batch could not be sent, it grows instead of being sealed by age; but not where each batch
+    /// goes to disk, as what is not sealed is not there.
     fn may_seal(&mut self, now: Instant) -> bool {
+        if self.backlog.disk.takes_all() {
+            return true;
+        }
         self.pace.may_send(self.flights.under_way().count(), now)
             && (self.backlog.is_empty() || self.live_may_pass(now))
     }
