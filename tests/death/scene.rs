@@ -37,6 +37,15 @@ impl Keeps {
         matches!(self, Self::Ring | Self::RingAndSpool | Self::RingAndAlways)
     }
 
+    /// How often one process may bring a record: what it finds in a ring may be found in a spool as well, where a process
+    /// died between the one and the other.
+    pub(crate) const fn copies(self) -> usize {
+        match self {
+            Self::RingAndSpool | Self::RingAndAlways => 2,
+            Self::Memory | Self::Spool | Self::Ring => 1,
+        }
+    }
+
     const fn spool(self) -> Option<&'static str> {
         match self {
             Self::Memory => Some("exit"),
@@ -63,6 +72,8 @@ pub(crate) struct Scene {
     runs: u64,
     /// How each began and what it said, for whoever has to find out why.
     heard: Vec<String>,
+    /// Records of which processes said that they were lost with another one.
+    pub(crate) told_lost: u64,
 }
 
 impl Scene {
@@ -75,7 +86,7 @@ impl Scene {
         let number = SCENES.fetch_add(1, Ordering::Relaxed);
         let dir = parent.join(format!("logchute-death-{}-{number}", std::process::id()));
         std::fs::create_dir_all(&dir).expect("a directory for this test");
-        Self { seed, store, keeps, dir, vars: Vec::new(), runs: 0, heard: Vec::new() }
+        Self { seed, store, keeps, dir, vars: Vec::new(), runs: 0, heard: Vec::new(), told_lost: 0 }
     }
 
     pub(crate) fn var(mut self, name: &'static str, value: impl Into<String>) -> Self {
@@ -142,10 +153,10 @@ impl Scene {
         self.vars.iter().fold(victim, |victim, (name, value)| victim.env(name, value))
     }
 
-    /// A ring alone must hold all that is owed while the victims live: what it gives up to make room, where there is no
-    /// spool, is in memory alone.
+    /// A ring must hold all that is owed while the victims live, where there is no spool, or a small one: what it gives up
+    /// to make room is in memory alone.
     fn queue_bytes(&self) -> u64 {
-        if self.keeps == Keeps::Ring { 32 * QUEUE } else { QUEUE }
+        if matches!(self.keeps, Keeps::Ring | Keeps::RingAndAlways) { 32 * QUEUE } else { QUEUE }
     }
 
     /// A process that logs and then dies; what it said.
@@ -169,6 +180,7 @@ impl Scene {
         let names = |files: &BTreeSet<PathBuf>| -> String {
             files.iter().filter_map(|file| file.file_name()).map(|name| format!("    {}\n", name.display())).collect()
         };
+        self.told_lost += told_lost(said);
         let (run, found, left) = (self.runs - 1, names(found), names(&self.files()));
         self.heard.push(format!("run {run} ended {how}\n  found\n{found}  left\n{left}  said\n{said}"));
     }
@@ -234,6 +246,12 @@ impl Drop for Scene {
 pub(crate) fn scratch() -> PathBuf {
     let memory = PathBuf::from("/dev/shm");
     if memory.is_dir() { memory } else { PathBuf::from(env!("CARGO_TARGET_TMPDIR")) }
+}
+
+/// The numbers of "at least N records … were lost".
+fn told_lost(said: &str) -> u64 {
+    let number = |line: &str| -> Option<u64> { line.split_once("at least ")?.1.split_once(" record")?.0.parse().ok() };
+    said.lines().filter_map(number).sum()
 }
 
 /// How the last process ended.
