@@ -112,6 +112,8 @@ pub(crate) struct Lane {
     disk_trouble: Option<String>,
     /// Records that stand on disk beside others of their batch that are owed, and are not owed themselves.
     settled_on_disk: u64,
+    /// When the memory was half full last and nothing could go to disk.
+    relieved_in_vain: Option<Instant>,
     hold: ring::Hold,
 }
 
@@ -151,6 +153,7 @@ impl Lane {
             replays_after: facts.replays_older_than(),
             disk_trouble: None,
             settled_on_disk: 0,
+            relieved_in_vain: None,
             hold: ring::Hold::default(),
             parts,
         }
