@@ -195,7 +195,7 @@ impl Handle {
         };
         let books = here.control.books();
         Health {
-            acceptance: self.core.intake().queue.acceptance(),
+            acceptance: here.intake.queue.acceptance(),
             worker: books.worker.unwrap_or(WorkerState::Running),
             restarts: books.restarts,
             destinations: books.health.clone(),

@@ -8,6 +8,7 @@ use std::hash::{BuildHasher as _, RandomState};
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt as _, FileExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::{fs, io};
 
 use rustix::fs::{AtFlags, FallocateFlags, Mode, OFlags};
@@ -15,6 +16,7 @@ use rustix::io::Errno;
 
 use super::header::Header;
 use crate::capture::now_nanos;
+use crate::process::OwnFile;
 use crate::resource::Resource;
 
 /// What a ring ends with, and one that is not complete yet.
@@ -88,15 +90,15 @@ impl Private {
 
 /// A file that this process made in this run, and holds the lock of.
 pub(super) struct Made {
-    file: File,
+    file: OwnFile,
     header: Header,
     private: Private,
     name: String,
 }
 
 impl Made {
-    pub(super) fn file(&self) -> &File {
-        &self.file
+    pub(super) fn file(&self) -> io::Result<Arc<File>> {
+        self.file.get()
     }
 
     pub(super) fn header(&self) -> &Header {
@@ -153,6 +155,8 @@ pub(super) fn make(
         let _ = private.remove(&new);
         return Err(said("no room for a ring", &error));
     }
+    let file = OwnFile::new(file);
+    file.is_locked();
     Ok((Made { file, header, private, name }, remark))
 }
 
