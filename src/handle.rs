@@ -195,7 +195,10 @@ impl Handle {
         };
         let books = here.control.books();
         Health {
-            acceptance: here.intake.queue.acceptance(),
+            acceptance: match books.safe_after {
+                Some(fsync) => Acceptance::Disk { fsync },
+                None => here.intake.queue.acceptance(),
+            },
             worker: books.worker.unwrap_or(WorkerState::Running),
             restarts: books.restarts,
             destinations: books.health.clone(),

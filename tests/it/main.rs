@@ -22,6 +22,8 @@ mod overflow;
 mod poison;
 mod retry;
 mod splunk;
+#[cfg(unix)]
+mod spool;
 mod syslog;
 #[cfg(feature = "google_cloud")]
 mod tokens;
