@@ -8,7 +8,6 @@ use std::hash::{BuildHasher as _, RandomState};
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt as _, FileExt as _};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::{fs, io};
 
 use rustix::fs::{AtFlags, FallocateFlags, Mode, OFlags};
@@ -97,8 +96,15 @@ pub(super) struct Made {
 }
 
 impl Made {
-    pub(super) fn file(&self) -> io::Result<Arc<File>> {
-        self.file.get()
+    /// The same file, opened once more, without the lock. What is mapped is this one: a forked child has the mapping as well,
+    /// which would keep the lock for as long as it lives.
+    pub(super) fn to_map(&self) -> io::Result<File> {
+        let (ours, again) = (self.file.get()?, self.private.file(&self.name)?);
+        let (ours, there) = (rustix::fs::fstat(&*ours)?, rustix::fs::fstat(&again)?);
+        if (ours.st_dev, ours.st_ino) != (there.st_dev, there.st_ino) {
+            return Err(io::Error::other("another file has taken its name"));
+        }
+        Ok(again)
     }
 
     pub(super) fn header(&self) -> &Header {
