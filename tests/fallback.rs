@@ -3,7 +3,7 @@
 
 use std::fmt::Write as _;
 use std::io::{BufRead as _, BufReader};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -55,6 +55,19 @@ fn numbers(range: std::ops::RangeInclusive<usize>) -> Vec<String> {
 
 fn ends(shown: usize) -> String {
     format!("ndjson takes records again; {shown} record(s) that were owed to it were shown, which settled none of them")
+}
+
+/// A process that shows more than a pipe holds, while nobody reads its stdout.
+fn flood(store: &Store, stderr: Stdio) -> Child {
+    Command::new(std::env::current_exe().unwrap())
+        .env("VICTIM", "flood")
+        .env("LOGCHUTE_URL", format!("ndjson+{}/ndjson", store.url()))
+        .env("LOGCHUTE_TEE", "off")
+        .env("LOGCHUTE_FALLBACK", "stdout")
+        .stdout(Stdio::piped())
+        .stderr(stderr)
+        .spawn()
+        .unwrap()
 }
 
 fn cases() -> Vec<Case> {
@@ -132,15 +145,7 @@ fn cases() -> Vec<Case> {
         }),
         case("a_stream_that_nobody_reads_holds_nothing_up", || {
             let store = away_before(&[0]);
-            let mut child = Command::new(std::env::current_exe().unwrap())
-                .env("VICTIM", "flood")
-                .env("LOGCHUTE_URL", format!("ndjson+{}/ndjson", store.url()))
-                .env("LOGCHUTE_TEE", "off")
-                .env("LOGCHUTE_FALLBACK", "stdout")
-                .stdout(Stdio::piped())
-                .stderr(Stdio::piped())
-                .spawn()
-                .unwrap();
+            let mut child = flood(&store, Stdio::piped());
             let unread = child.stdout.take().unwrap();
             let mut said = String::new();
             for line in BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok) {
@@ -156,15 +161,7 @@ fn cases() -> Vec<Case> {
         }),
         case("a_stream_that_is_closed_holds_nothing_up", || {
             let store = away_before(&[0]);
-            let mut child = Command::new(std::env::current_exe().unwrap())
-                .env("VICTIM", "flood")
-                .env("LOGCHUTE_URL", format!("ndjson+{}/ndjson", store.url()))
-                .env("LOGCHUTE_TEE", "off")
-                .env("LOGCHUTE_FALLBACK", "stdout")
-                .stdout(Stdio::piped())
-                .stderr(Stdio::null())
-                .spawn()
-                .unwrap();
+            let mut child = flood(&store, Stdio::null());
             drop(child.stdout.take());
             assert!(child.wait().unwrap().success());
             assert_eq!(store.count(), 2_000);

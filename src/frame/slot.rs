@@ -4,9 +4,7 @@ use std::cell::Cell;
 
 use tracing::Metadata;
 
-#[cfg(any(test, feature = "testing"))]
-use super::{Callsite, Writer};
-use super::{HEAD, Severity};
+use super::{Callsite, HEAD, Severity, Writer};
 
 /// Bytes of a frame that travel inside its queue slot; a longer frame travels in one box.
 const INLINE: usize = 231;

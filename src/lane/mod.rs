@@ -27,6 +27,7 @@ mod job;
 #[cfg(test)]
 mod link;
 mod pace;
+mod quarantine;
 mod retry;
 mod ring;
 mod settle;
@@ -53,6 +54,7 @@ use flight::{End, Flight, Flights};
 pub(crate) use flight::{Outcome, Sending};
 use job::Job;
 use pace::Pace;
+use quarantine::Quarantine;
 pub use retry::Schedule;
 use turns::Turns;
 
@@ -94,6 +96,7 @@ pub(crate) struct Lane {
     /// How what the store refuses as it is goes again.
     second_mode: Mode,
     fallback: Option<Fallback>,
+    quarantine: Option<Quarantine>,
     next_number: u64,
     urgent: bool,
     last_urgent: Option<Instant>,
@@ -136,6 +139,7 @@ impl Lane {
             reorder_within: facts.reorders_within(),
             second_mode: facts.replays_older_than().map_or(Mode::Fallback, |_| Mode::Replay),
             fallback: parts.settings.fallback.map(Fallback::new),
+            quarantine: parts.settings.quarantine.clone().map(Quarantine::at),
             next_number: 0,
             urgent: false,
             last_urgent: None,

@@ -165,6 +165,8 @@ impl Lane {
         for (_, reason) in &rejected {
             self.reject(1, reason, now);
         }
+        let named: Vec<_> = rejected.iter().map(|(at, reason)| (*at, reason.as_str())).collect();
+        self.quarantine(job, &named, now);
         let delivered = count - retry.len() - rejected.len() - fallback.len();
         self.counts.delivered += delivered as u64;
         if job.next_mode() == Mode::Fallback {
@@ -191,6 +193,10 @@ impl Lane {
         self.counts.delivered += (count - rejected) as u64;
         if rejected > 0 {
             self.reject(rejected, reason, now);
+            // Which ones is known only where it is all of them.
+            if rejected == count {
+                self.quarantine_next(job, reason, now);
+            }
         } else {
             self.warned(reason, now);
         }
@@ -232,6 +238,7 @@ impl Lane {
             self.counts.fallback += at as u64;
         }
         self.reject(1, &reason, now);
+        self.quarantine(job, &[(at, &reason)], now);
         job.stopped_at(at);
         self.well(now);
     }
@@ -242,6 +249,7 @@ impl Lane {
             job.halve_next(for_content);
         } else {
             self.reject(job.next_len(), &reason, now);
+            self.quarantine_next(job, &reason, now);
             job.settle_next(false);
         }
         self.well(now);

@@ -20,6 +20,7 @@ mod ledger;
 mod otlp;
 mod overflow;
 mod poison;
+mod quarantine;
 mod retry;
 mod splunk;
 #[cfg(unix)]

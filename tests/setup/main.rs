@@ -252,11 +252,20 @@ fn hiding() -> Vec<Case> {
                 let answer = answer.lock().unwrap().clone();
                 let store = Store::with(move |_| answer.clone());
                 let url = format!("{}?key={CANARY}", url(&store));
-                let settings =
-                    [("LOGCHUTE_URL", url.as_str()), ("LOGCHUTE_SHUTDOWN", "300ms"), ("LOGCHUTE_TEE", "stderr")];
+                let name = format!("logchute-{}-rejected-{what}-{place}", std::process::id());
+                let quarantine = std::env::temp_dir().join(name);
+                let settings = [
+                    ("LOGCHUTE_URL", url.as_str()),
+                    ("LOGCHUTE_SHUTDOWN", "300ms"),
+                    ("LOGCHUTE_TEE", "stderr"),
+                    ("LOGCHUTE_QUARANTINE", quarantine.to_str().unwrap()),
+                ];
                 let end = with("hiding", &[&settings, secrets].concat());
                 end.assert_well();
-                for text in [&end.stdout, &end.stderr] {
+                let rejected = fs::read_to_string(&quarantine).unwrap_or_default();
+                let _ = fs::remove_file(&quarantine);
+                assert_eq!(rejected.is_empty(), what != "bad_request", "{rejected} {end:#?}");
+                for text in [&end.stdout, &end.stderr, &rejected] {
                     assert!(!text.contains(CANARY), "{end:#?}");
                     // user:password in base64, as it is sent.
                     assert!(!text.contains("bWU6czNjcjN0LWNhbmFyeQ"), "{end:#?}");
