@@ -9,13 +9,14 @@ use tracing::Subscriber;
 use tracing_subscriber::layer::{Layer, SubscriberExt as _};
 use tracing_subscriber::registry::LookupSpan;
 
-use crate::capture::{self, Logger, Record};
+use crate::capture::{self, Heirs, Logger, Record};
 use crate::config::{Settings, parse_filter};
 use crate::doctor::Diagnosis;
 use crate::error::Error;
-use crate::exit::{self, Core};
-use crate::health::{Health, WorkerState};
+use crate::exit::{self, Core, Forks, signal};
+use crate::health::{Acceptance, Health, WorkerState};
 use crate::ledger::{Ledger, Report};
+use crate::process;
 use crate::recipe::{Built, Recipe};
 
 /// What the doctor waits beyond the limit of an attempt: for a worker that is busy, and for the attempt to end.
@@ -146,6 +147,38 @@ impl Handle {
         async move { core.flush_async(limit).await }
     }
 
+    /// Gives a forked child a pipeline of its own at once; the first thing that a child should call. Elsewhere it does
+    /// nothing.
+    ///
+    /// It has its own worker, queue, connections and ids, and sends to the same destinations; what the parent owes stays
+    /// with the parent. All handles, layers and loggers of the parent lead to it from then on.
+    ///
+    /// A child that does not call it gets one as well, once a record of it comes 0.2 seconds after the parent's worker was
+    /// heard of last. What it logs before that is lost, counted as [`fork`](crate::Reason::Fork) and told; with this call
+    /// nothing is lost. What a child logged *before* it called this is lost and not counted, so call it first.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Spawn`] if no thread can be had, or what a destination needs cannot be read in the child; stderr says what.
+    /// Records are then dropped, and counted. It may be called again.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # fn fork() -> u32 { 1 }
+    /// let logs = logchute::Builder::new().start()?;
+    /// // With the `fork` of your choice.
+    /// if fork() == 0 {
+    ///     logs.after_fork()?;
+    ///     tracing::info!("hello from the child");
+    /// }
+    /// assert!(logs.after_fork().is_ok()); // in the parent it does nothing
+    /// # Ok::<(), logchute::Error>(())
+    /// ```
+    pub fn after_fork(&self) -> Result<(), Error> {
+        self.core.after_fork()
+    }
+
     /// What became of all records so far.
     #[must_use]
     pub fn ledger(&self) -> Ledger {
@@ -155,9 +188,17 @@ impl Handle {
     /// How the pipeline is.
     #[must_use]
     pub fn health(&self) -> Health {
-        let books = self.core.control().books();
+        // A child that has none logs nothing away.
+        let Some(here) = self.core.here() else {
+            let worker = WorkerState::Stopped;
+            return Health { acceptance: Acceptance::Memory, worker, restarts: 0, destinations: Vec::new() };
+        };
+        let books = here.control.books();
         Health {
-            acceptance: self.core.intake().queue.acceptance(),
+            acceptance: match books.safe_after {
+                Some(fsync) => Acceptance::Disk { fsync },
+                None => here.intake.queue.acceptance(),
+            },
             worker: books.worker.unwrap_or(WorkerState::Running),
             restarts: books.restarts,
             destinations: books.health.clone(),
@@ -260,14 +301,21 @@ impl fmt::Debug for Guard {
 pub(crate) fn start(mut settings: Settings) -> Result<Guard, Error> {
     let remarks = std::mem::take(&mut settings.remarks);
     let limit = settings.shutdown;
+    signal::check(settings.signals)?;
+    process::remember();
     let recipe = Recipe::new(settings);
-    let Built { intake, control, voice, worker } = recipe.build()?;
+    let (signals, patience) = (recipe.signals(), recipe.longest_attempt() + DOCTOR_GRACE);
+    let voice = recipe.voice();
+    let forks = Arc::new(Forks::new(recipe, Arc::clone(&voice)));
+    let heirs: Arc<dyn Heirs> = Arc::clone(&forks) as _;
+    let Built { intake, control, worker } = forks.recipe().build(Some(heirs))?;
     for remark in remarks {
         voice.always(&remark);
     }
     if let Some(worker) = worker {
         worker.spawn().map_err(Error::Spawn)?;
     }
-    let core = Core::register(intake, control, voice, limit, recipe.longest_attempt() + DOCTOR_GRACE);
+    let core = Core::register(intake, control, forks, voice, limit, patience);
+    signal::watch(signals, core.voice())?;
     Ok(Guard::new(Handle { core }))
 }

@@ -2,6 +2,7 @@
 //! attempt.
 
 use std::hash::{BuildHasher as _, RandomState};
+use std::time::SystemTime;
 
 use crate::frame::RecordId;
 
@@ -29,10 +30,12 @@ impl Numbers {
     /// A number that no other pipeline has, in this process or in any other.
     ///
     /// Stores take a record for one that they have by its id, so two pods that start in the same nanosecond must not share
-    /// it: it comes from the system's randomness, with which the standard library keys its hashers.
+    /// it: it comes from the system's randomness, with which the standard library keys its hashers. Forked children inherit
+    /// the key of the thread that forked them, so process and time tell them apart.
     pub(crate) fn random_incarnation() -> u128 {
         let keyed = RandomState::new();
-        u128::from(keyed.hash_one(0)) << 64 | u128::from(keyed.hash_one(1))
+        let half = |which: u8| u128::from(keyed.hash_one((which, std::process::id(), SystemTime::now())));
+        half(0) << 64 | half(1)
     }
 
     /// A time that is not above the last one becomes the last one and a nanosecond, because stores that merge equal

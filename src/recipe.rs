@@ -5,33 +5,39 @@
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::backend::Backend;
 use crate::batch::Origin;
-use crate::capture::{Filters, Intake, LiveFilter};
-use crate::config::{Compression, Destination, LaneSettings, Overflow, Settings};
+use crate::capture::{Filters, Heirs, Home, Intake, LiveFilter};
+use crate::config::{Compression, Destination, LaneSettings, Overflow, Settings, Signals};
+use crate::contain::quietly;
 use crate::error::Error;
 use crate::flush::Control;
 use crate::health::{DestinationHealth, DestinationState};
 use crate::lane::{Lane, LaneParts, Schedule};
 use crate::numbers::Numbers;
+use crate::process;
 use crate::queue::{Queue, Ring};
 use crate::resource::Resource;
+use crate::spool::LaneId;
 use crate::tee::{Direct, TeeTo, WorkerTee};
-use crate::voice::{Hook, Voice, mask_url};
+use crate::voice::{Hook, Voice};
 use crate::wire::{self, Client, Secret};
-use crate::worker::{Rings, Worker};
+use crate::worker::{Disks, Rings, Worker};
 
 /// Everything that a pipeline is built from.
 pub(crate) struct Recipe {
     destinations: Vec<Ingredients>,
+    /// One for each of them.
+    ids: Vec<LaneId>,
     resource: Resource,
     filters: Arc<LiveFilter>,
     tee: Option<TeeTo>,
     queue_bytes: usize,
     overflow: Overflow,
     ring_dir: Option<PathBuf>,
+    signals: Signals,
     hook: Option<Hook>,
 }
 
@@ -49,7 +55,6 @@ struct Ingredients {
 pub(crate) struct Built {
     pub(crate) intake: Arc<Intake>,
     pub(crate) control: Arc<Control>,
-    pub(crate) voice: Arc<Voice>,
     /// None without a destination: then there is nothing to do for one.
     pub(crate) worker: Option<Worker>,
 }
@@ -68,14 +73,20 @@ impl Recipe {
             tee: settings.tee.map(|_| settings.tee_filter),
             lanes: lane_filters,
         });
+        let mut ids = Vec::new();
+        for to in &destinations {
+            ids.push(to.id(&ids));
+        }
         Self {
             destinations,
+            ids,
             resource: settings.resource,
             filters: Arc::new(filters),
             tee: settings.tee,
             queue_bytes: settings.queue_bytes,
             overflow: settings.overflow,
             ring_dir: settings.ring_dir,
+            signals: settings.signals,
             hook: settings.hook,
         }
     }
@@ -85,12 +96,21 @@ impl Recipe {
         self.destinations.iter().map(|to| to.settings.timeout).max().unwrap_or_default()
     }
 
-    /// Builds a pipeline with an incarnation, connections and tokens of its own.
-    pub(crate) fn build(&self) -> Result<Built, Error> {
-        let voice = Arc::new(Voice::new(self.hook.clone()));
+    pub(crate) fn signals(&self) -> Signals {
+        self.signals
+    }
+
+    pub(crate) fn voice(&self) -> Arc<Voice> {
+        Arc::new(Voice::new(self.hook.clone()))
+    }
+
+    /// Builds a pipeline with an incarnation, connections and tokens of its own; `heirs` build those of children.
+    pub(crate) fn build(&self, heirs: Option<Arc<dyn Heirs>>) -> Result<Built, Error> {
+        let voice = self.voice();
         let origin = Arc::new(Origin { incarnation: Numbers::random_incarnation(), resource: self.resource.clone() });
         let lanes = self.destinations.iter().enumerate();
-        let lanes = lanes.map(|(index, to)| to.lane(index, &origin, &voice)).collect::<Result<Vec<_>, _>>()?;
+        let mut lanes = lanes.map(|(index, to)| to.lane(index, &origin, &voice)).collect::<Result<Vec<_>, _>>()?;
+        let disks = self.disks(&origin, &mut lanes, &voice);
         let has_lanes = !lanes.is_empty();
         let (direct, tee) = if has_lanes {
             (None, self.tee.map(|to| WorkerTee::new(to, Arc::clone(&origin))))
@@ -98,20 +118,30 @@ impl Recipe {
             (Some(Direct::new(self.tee, Arc::clone(&origin))), None)
         };
         let queue = if has_lanes { self.queue(&origin, &voice) } else { Queue::new(0, self.overflow) };
-        let intake = Arc::new(Intake { queue, filters: Arc::clone(&self.filters), direct });
+        let intake = Arc::new(Intake { queue, filters: Arc::clone(&self.filters), direct, home: Home::here(heirs) });
         let control = Arc::new(Control::default());
         open_books(&control, &lanes);
         let worker = has_lanes.then(|| {
-            let (intake, control, voice) = (Arc::clone(&intake), Arc::clone(&control), Arc::clone(&voice));
-            let worker = Worker::new(intake, control, voice, lanes, tee, origin.incarnation);
+            let (intake, control) = (Arc::clone(&intake), Arc::clone(&control));
+            let worker = Worker::new(intake, control, voice, lanes, tee, origin.incarnation).with_disks(disks);
             match &self.ring_dir {
-                Some(dir) => {
-                    worker.with_rings(Rings::new(dir, self.destinations.iter().map(Ingredients::fingerprint).collect()))
-                }
+                Some(dir) => worker.with_rings(Rings::new(dir, self.ids.iter().map(|id| id.fingerprint).collect())),
                 None => worker,
             }
         });
-        Ok(Built { intake, control, voice, worker })
+        Ok(Built { intake, control, worker })
+    }
+
+    /// The directories that the lanes spool to; one that cannot be used is told, and tried again.
+    fn disks(&self, origin: &Origin, lanes: &mut [Lane], voice: &Voice) -> Disks {
+        let mut disks = Disks::new(origin.incarnation, matches!(self.overflow, Overflow::Block(_)));
+        for ((index, to), id) in self.destinations.iter().enumerate().zip(&self.ids) {
+            if let Some(spool) = &to.settings.spool {
+                disks.share(index, id.clone(), spool);
+            }
+        }
+        disks.open(lanes, voice, Instant::now());
+        disks
     }
 
     /// The ring where one was asked for and can be had.
@@ -157,16 +187,16 @@ impl Ingredients {
         }
     }
 
-    /// What tells the destination from all others, in this process and the next.
-    fn fingerprint(&self) -> u64 {
-        let tenant = self.reach.credentials.tenant.as_ref().and_then(Secret::as_value).unwrap_or_default();
-        let url = mask_url(self.backend.url()).replacen("***@", "", 1);
-        let parts = [self.backend.facts().name(), &url, tenant];
-        // The same in every version: it stands in files.
-        parts
-            .iter()
-            .flat_map(|part| part.bytes().chain([0]))
-            .fold(0xcbf2_9ce4_8422_2325, |sum, byte| (sum ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3))
+    /// What tells it from all other destinations, in this process and the next: it stands in files.
+    fn id(&self, others: &[LaneId]) -> LaneId {
+        let (backend, url) = (self.backend.facts().name(), self.backend.url());
+        let tenant = self.reach.credentials.tenant.as_ref().and_then(Secret::as_value);
+        let id = LaneId::of(backend, url, tenant);
+        // Two destinations may speak to one store, each with a filter of its own.
+        if others.contains(&id) {
+            return LaneId::of(backend, url, Some(&format!("{} {}", tenant.unwrap_or_default(), self.name)));
+        }
+        id
     }
 
     fn lane(&self, index: usize, origin: &Arc<Origin>, voice: &Arc<Voice>) -> Result<Lane, Error> {
@@ -202,7 +232,10 @@ impl SharedSchedule {
     /// of the fork: nobody ends that any more.
     fn begin(&self) -> Option<Box<dyn Schedule>> {
         let Ok(mut schedule) = self.0.try_lock() else { return None };
-        schedule.reset();
+        if process::is_child() {
+            // The failures so far are the parent's. A panic in it is the worker's to deal with, at the first reset of its own.
+            quietly(|| schedule.reset());
+        }
         drop(schedule);
         Some(Box::new(self.clone()))
     }

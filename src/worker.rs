@@ -21,6 +21,7 @@ use std::time::{Duration, Instant};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use tokio::runtime;
+use tracing_subscriber::filter::Targets;
 
 pub(crate) use self::disk::Disks;
 use self::disk::until;
@@ -32,11 +33,11 @@ use crate::exit::termination_log;
 use crate::flush::{Control, Ticket};
 use crate::frame::{Frame, RecordRef, Severity};
 use crate::health::WorkerState;
-use crate::lane::{Lane, Outcome, Sending};
+use crate::lane::{Lane, Outcome, Sending, Teed};
 use crate::ledger::{Ledger, Reason};
 use crate::mute;
 use crate::numbers::Numbers;
-use crate::tee::WorkerTee;
+use crate::tee::{Stream, WorkerTee};
 use crate::voice::{Topic, Voice};
 
 /// Between two looks at the queue: while many records come, and when few or none came for a while. 50 ms cost under a
@@ -222,6 +223,7 @@ impl Worker {
             }
             self.release_ring(now);
             self.write_state(now);
+            self.show_owed(|lane, teed| lane.show_owed(teed, now));
             self.publish(WorkerState::Running);
             if self.finish_flushes(now) {
                 return;
@@ -263,9 +265,7 @@ impl Worker {
             let (id, nanos) = self.numbers.next(frame.nanos(), drain.position());
             drain.number(frame.nanos(), nanos);
             let record = RecordRef::new(frame.callsite(), frame.bytes(), nanos, id);
-            let wanted = |filter: &tracing_subscriber::filter::Targets| {
-                agree || filter.would_enable(record.target(), &severity.level())
-            };
+            let wanted = |filter: &Targets| agree || filter.would_enable(record.target(), &severity.level());
             if let (Some(tee), Some(filter)) = (&mut self.tee, &filters.tee)
                 && wanted(filter)
             {
@@ -299,6 +299,20 @@ impl Worker {
         }
     }
 
+    /// Lanes whose store is away show what they owe, but what the tee shows in the same place.
+    fn show_owed(&mut self, show: impl Fn(&mut Lane, Teed<'_>)) {
+        if !self.lanes.iter().any(Lane::has_fallback) {
+            return;
+        }
+        let stream = self.tee.as_ref().map(WorkerTee::stream);
+        let filters = self.intake.filters.now();
+        let teed = |there: Stream, record: &RecordRef<'_>| {
+            let wants = |filter: &Targets| filter.would_enable(record.target(), &record.severity().level());
+            stream == Some(there) && filters.tee.as_ref().is_some_and(wants)
+        };
+        self.lanes.iter_mut().for_each(|lane| show(lane, &teed));
+    }
+
     /// Tells of losses, on stderr and in the stream.
     fn announce(&mut self, now: Instant) {
         // All that is left to tell goes with the last batches: in the one round that marks them.
@@ -327,6 +341,9 @@ impl Worker {
     }
 
     fn see_tickets(&mut self, now: Instant) {
+        if self.control.is_in_haste() {
+            self.lanes.iter_mut().for_each(Lane::stop_lingering);
+        }
         for ticket in self.control.take_tickets() {
             if ticket.closing {
                 self.intake.queue.close();
@@ -334,7 +351,7 @@ impl Worker {
             for lane in &mut self.lanes {
                 lane.hurry(ticket.deadline, now);
             }
-            self.disks.look_soon();
+            self.disks.look_soon(now);
             self.look_for_rings_soon();
             self.accepted = self.intake.queue.accepted(self.accepted);
             self.flushes.push(Flush { ticket, accepted: self.accepted, marks: None });
@@ -394,10 +411,12 @@ impl Worker {
             }
             thread::yield_now();
         }
+        self.show_owed(|lane, teed| lane.show_last(teed));
         for lane in &mut self.lanes {
             lane.close(Reason::Deadline, until);
         }
         self.end_ring(Instant::now());
+        self.disks.close();
         self.publish(WorkerState::Stopped);
         let ledger = self.control.books().ledger(&self.intake.queue);
         let mut told = self.kept(&ledger);
@@ -426,9 +445,12 @@ impl Worker {
 
     fn publish(&mut self, state: WorkerState) {
         self.accepted = self.intake.queue.accepted(self.accepted);
+        self.intake.home.heartbeat(self.accepted, self.intake.queue.losses().total());
         let mut books = self.control.books();
         (books.accepted, books.drained, books.own) = (self.accepted, self.drained, self.own);
         (books.worker, books.restarts) = (Some(state), self.restarts);
+        books.safe_after =
+            self.lanes.iter().map(Lane::safe_after).try_fold(Duration::ZERO, |most, one| Some(most.max(one?)));
         for (lane, ledger) in self.lanes.iter_mut().zip(&mut books.destinations) {
             lane.publish(ledger);
         }

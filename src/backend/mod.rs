@@ -37,6 +37,7 @@ mod verdict;
 
 pub(crate) use self::describe::describe;
 pub use self::facts::{Delivery, Facts, TokenAs};
+pub(crate) use self::ndjson::object as ndjson_object;
 pub(crate) use self::scheme::{Foreign, Says, Scheme, Setup, Written};
 pub use self::speech::{Heard, Login, Speech};
 pub use self::tokens::{Errand, Step, Token, Tokens};

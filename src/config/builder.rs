@@ -6,10 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::check::{Given, check_key};
-use super::chosen::{Chosen, GIB, HOUR, KIB, MIB, MS};
+use super::chosen::{self, Chosen, GIB, HOUR, KIB, MIB, MS};
 use super::destination::name_all;
 use super::env::{self, Env};
-use super::settings::{BacklogOverflow, Compression, Hook, LaneSettings, Overflow, Settings, Signals, SpoolUse};
+use super::settings::{BacklogOverflow, Compression, Hook, LaneSettings, Overflow, Settings, Signals};
 use super::{Destination, filter};
 use crate::error::Error;
 use crate::handle::Guard;
@@ -262,76 +262,6 @@ impl Builder {
         self
     }
 
-    /// A directory that keeps on disk what does not fit into memory, and at the end what could not be delivered: the next
-    /// process that is given the same directory and the same store delivers it. Default: none.
-    ///
-    /// It is created where it is missing, with mode 0700, and must be ours alone; where it cannot be used, records stay in
-    /// memory and that is told once. Several processes may share it. [`spool`](Self::spool) says what goes there and
-    /// [`spool_bytes`](Self::spool_bytes) how much.
-    pub fn spool_dir(mut self, dir: impl Into<PathBuf>) -> Self {
-        self.chosen.spool_dir = Some(dir.into());
-        self
-    }
-
-    /// The most that each destination keeps there, 1 MiB to 1 TiB. Default: 256 MiB.
-    ///
-    /// It is never more than a fifth of what is free on the disk. When it is full,
-    /// [`backlog_overflow`](Self::backlog_overflow) says who is dropped.
-    pub fn spool_bytes(mut self, bytes: usize) -> Self {
-        self.chosen.spool_bytes = Some(Given::by("spool_bytes", bytes));
-        self
-    }
-
-    /// What goes there. Default: what is owed beyond half of the memory backlog, and all that is owed at the end.
-    pub fn spool(mut self, when: SpoolUse) -> Self {
-        self.chosen.spool = Some(when);
-        self
-    }
-
-    /// How long what was written there may wait for the disk itself, 1 millisecond to 1 hour. Default: as the system
-    /// decides, half a minute or so, which a loss of power takes with it.
-    pub fn fsync(mut self, within: Duration) -> Self {
-        self.chosen.fsync = Some(Given::by("fsync", Some(within)));
-        self
-    }
-
-    /// Shows what a destination owes on stdout or stderr while its store is away; the records stay owed. Default: no.
-    pub fn fallback(mut self, to: TeeTo) -> Self {
-        self.chosen.fallback = Some(Some(to));
-        self
-    }
-
-    /// A file that keeps records which a store rejected, as lines of JSON with the reason. Default: none.
-    ///
-    /// At 16 MiB it becomes `FILE.1`, in place of an older one.
-    pub fn quarantine(mut self, file: impl Into<PathBuf>) -> Self {
-        self.chosen.quarantine = Some(file.into());
-        self
-    }
-
-    /// A directory for the crash-proof ring, best on a tmpfs: every record that was accepted survives the death of the
-    /// process, and the next process that is given the same directory delivers it. Needs the feature `crash-proof`, and Linux.
-    /// Default: none, and what is in memory dies with the process.
-    ///
-    /// The ring takes the place of the queue. Its file has [`queue_bytes`](Self::queue_bytes), the next power of two below
-    /// where that is none, and a sixteenth more for the places in the program from which records come. A record stays there
-    /// until each destination has settled it, or has it in its [spool](Self::spool_dir). One that is longer than a quarter of
-    /// the ring is dropped as `queue_full`. While more than half is owed and cannot go to a spool, the oldest is kept in memory
-    /// alone, and [`Health::acceptance`](crate::Health::acceptance) says so.
-    ///
-    /// The directory is made if there is none (mode 0700), and must belong to this process's user alone. Where no ring can be
-    /// made there, the queue is in memory as without it, and that is told on stderr.
-    pub fn ring_dir(mut self, dir: impl Into<PathBuf>) -> Self {
-        self.ring_dir = Some(Given::by("ring_dir", dir.into()));
-        self
-    }
-
-    /// What is done about SIGTERM and SIGINT. Default: nothing.
-    pub fn signals(mut self, signals: Signals) -> Self {
-        self.signals = signals;
-        self
-    }
-
     /// Told of each diagnostic line of logchute itself, instead of stderr. Called on any thread, rarely.
     ///
     /// A panic in it is caught. What it logs through `tracing` or `log` may be about logchute's own trouble to
@@ -391,6 +321,9 @@ impl Builder {
             remarks.push("there is neither a destination nor a tee: records are counted, and go nowhere".into());
         }
 
+        let chosen: Vec<_> = self.destinations.iter().map(|to| to.chosen.or(&self.chosen)).collect();
+        remarks.extend(chosen::idle(chosen.iter()));
+
         let lookup = |name: &str| env.lookup(name);
         let service = self.service.as_ref().map(|given| given.value.as_str());
         let (mut resource, odd) = Resource::detect(service, Surroundings { lookup: &lookup, root, executable });
@@ -433,13 +366,16 @@ impl Builder {
             self.chosen.settings()?;
         }
         self.shutdown.time_in(Duration::ZERO..=HOUR)?;
-        if let (Some(dir), false) = (&self.ring_dir, Ring::IS_THERE) {
-            let must = if cfg!(feature = "crash-proof") {
-                "unset: outside Linux there is no ring"
-            } else {
-                "unset: it needs the feature `crash-proof`, which is not compiled in"
-            };
-            return Err(Error::setting(dir.by.clone(), dir.value.display(), must));
+        if let Some(dir) = &self.ring_dir {
+            dir.not_empty()?;
+            if !Ring::IS_THERE {
+                let must = if cfg!(feature = "crash-proof") {
+                    "unset: outside Linux there is no ring"
+                } else {
+                    "unset: it needs the feature `crash-proof`, which is not compiled in"
+                };
+                return Err(Error::setting(dir.by.clone(), dir.value.display(), must));
+            }
         }
         if let Overflow::Block(limit) = self.overflow.value {
             Given::by(self.overflow.by.clone(), limit).time_in(MS..=HOUR)?;

@@ -4,9 +4,7 @@ use std::cell::Cell;
 
 use tracing::Metadata;
 
-#[cfg(any(test, feature = "testing"))]
-use super::{Callsite, Writer};
-use super::{HEAD, Severity};
+use super::{Callsite, HEAD, Severity, Writer};
 
 /// Bytes of a frame that travel inside its queue slot; a longer frame travels in one box.
 const INLINE: usize = 231;
@@ -39,8 +37,7 @@ impl Frame {
         Self { callsite: None, boxed: None, len: 0, inline: [0; INLINE] }
     }
 
-    /// A frame of these fields, for tests.
-    #[cfg(any(test, feature = "testing"))]
+    /// A frame of these fields: for lines of our own, and for tests.
     pub(crate) fn of(
         callsite: Callsite<'_>,
         severity: Severity,

@@ -287,20 +287,31 @@ impl Job {
         self.halve_known();
     }
 
-    /// Only these records of the next request, by their place in it, are still owed; those of `fallback` go first, in
-    /// that mode.
-    pub(super) fn keep_of_next(&mut self, keep: &[usize], fallback: &[usize]) {
+    /// Only these records of the next request, by their place in it, are still owed.
+    pub(super) fn keep_of_next(&mut self, keep: &[usize]) {
+        self.change_of_next(keep, &[], Mode::Plain);
+    }
+
+    /// The same, and those of `changed` as well; these go first, in that mode.
+    pub(super) fn change_of_next(&mut self, keep: &[usize], changed: &[usize], changed_mode: Mode) {
         let Some(step) = self.steps.pop() else { return };
         let places = |at: &[usize]| -> Vec<usize> {
             let is_there = |at: &&usize| **at < step.part.len();
             at.iter().filter(is_there).map(|&at| step.part.place(at)).collect()
         };
-        let (kept, fallback) = (places(keep), places(fallback));
-        self.taken |= kept.len() + fallback.len() < step.part.len();
-        for (places, mode) in [(kept, step.mode), (fallback, Mode::Fallback)] {
+        let (kept, changed) = (places(keep), places(changed));
+        self.taken |= kept.len() + changed.len() < step.part.len();
+        for (places, mode) in [(kept, step.mode), (changed, changed_mode)] {
             if !places.is_empty() {
                 self.steps.push(Step::new(Part::List(places), mode));
             }
+        }
+    }
+
+    /// All of the next request goes again in that mode.
+    pub(super) fn next_in(&mut self, mode: Mode) {
+        if let Some(step) = self.steps.last_mut() {
+            step.mode = mode;
         }
     }
 
@@ -314,7 +325,7 @@ impl Job {
         }
         let severities = old.iter().map(|&at| self.stored.severity(step.part.place(at))).collect();
         let was_taken = self.taken;
-        self.keep_of_next(&keep, &[]);
+        self.keep_of_next(&keep);
         self.taken = was_taken;
         severities
     }

@@ -19,6 +19,7 @@ mod disk;
 #[cfg(test)]
 mod drain;
 mod examine;
+mod fallback;
 mod flight;
 #[cfg(feature = "testing")]
 pub(crate) mod herd;
@@ -26,6 +27,7 @@ mod job;
 #[cfg(test)]
 mod link;
 mod pace;
+mod quarantine;
 mod retry;
 mod ring;
 mod settle;
@@ -37,7 +39,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::backend::Backend;
-use crate::batch::{Batcher, Limits, Origin, Stored};
+use crate::batch::{Batcher, Limits, Mode, Origin, Stored};
 use crate::config::LaneSettings;
 use crate::contain::contained;
 use crate::frame::{Frame, RecordId, RecordRef, Severity};
@@ -46,10 +48,13 @@ use crate::visit::{Seen, Visit};
 use crate::voice::Voice;
 use crate::wire::Client;
 use backlog::Backlog;
+use fallback::Fallback;
+pub(crate) use fallback::Teed;
 use flight::{End, Flight, Flights};
 pub(crate) use flight::{Outcome, Sending};
 use job::Job;
 use pace::Pace;
+use quarantine::Quarantine;
 pub use retry::Schedule;
 use turns::Turns;
 
@@ -88,6 +93,10 @@ pub(crate) struct Lane {
     turns: Turns,
     /// How much older than the newest record that it has one may be for the store to take it.
     reorder_within: Duration,
+    /// How what the store refuses as it is goes again.
+    second_mode: Mode,
+    fallback: Option<Fallback>,
+    quarantine: Option<Quarantine>,
     next_number: u64,
     urgent: bool,
     last_urgent: Option<Instant>,
@@ -128,6 +137,9 @@ impl Lane {
             pace: Pace::new(in_flight, parts.schedule.take()),
             turns: Turns::default(),
             reorder_within: facts.reorders_within(),
+            second_mode: facts.replays_older_than().map_or(Mode::Fallback, |_| Mode::Replay),
+            fallback: parts.settings.fallback.map(Fallback::new),
+            quarantine: parts.settings.quarantine.clone().map(Quarantine::at),
             next_number: 0,
             urgent: false,
             last_urgent: None,
@@ -189,7 +201,9 @@ impl Lane {
     /// Seals what is due and begins as many requests as may be in flight; each is handed to `start`.
     pub(crate) fn tick(&mut self, now: Instant, mut start: impl FnMut(Sending)) {
         self.expire(now);
-        self.backlog.disk.tick(now);
+        if self.backlog.disk.tick(now) {
+            self.tell_of_disk(now);
+        }
         self.backlog.set_other_bytes(self.other_bytes());
         if self.backlog.is_pressed(0) {
             self.relieve(0, now);
@@ -370,7 +384,8 @@ impl Lane {
 
     /// When the lane must be ticked next, if that is a matter of time.
     pub(crate) fn due(&mut self, now: Instant) -> Option<Instant> {
-        self.send_due(now).into_iter().chain(self.ask_due()).min()
+        let show_due = self.fallback.as_ref().and_then(|fallback| fallback.due(now));
+        self.send_due(now).into_iter().chain(self.ask_due()).chain(show_due).min()
     }
 
     fn send_due(&mut self, now: Instant) -> Option<Instant> {
@@ -407,6 +422,11 @@ impl Lane {
     /// Whether anything waits to be sent.
     fn owes_more(&self) -> bool {
         !self.backlog.is_empty() || self.backlog.disk.has_adopted()
+    }
+
+    /// No record waits for its batch to fill any more.
+    pub(crate) fn stop_lingering(&mut self) {
+        self.batcher.stop_lingering();
     }
 
     /// Somebody waits in a flush until `deadline`.

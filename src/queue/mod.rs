@@ -19,6 +19,7 @@ mod room;
 mod wake;
 
 use std::path::Path;
+use std::process;
 use std::time::{Duration, Instant};
 
 use crate::config::Overflow;
@@ -37,6 +38,8 @@ pub(crate) use wake::Wake;
 pub(crate) struct Queue {
     way: Way,
     overflow: Overflow,
+    /// The process that drains it.
+    pid: u32,
     losses: LossCounters,
     room: Room,
     wake: Wake,
@@ -57,7 +60,14 @@ impl Queue {
     }
 
     fn over(way: Way, overflow: Overflow) -> Self {
-        Self { way, overflow, losses: LossCounters::default(), room: Room::default(), wake: Wake::default() }
+        Self {
+            way,
+            overflow,
+            pid: process::id(),
+            losses: LossCounters::default(),
+            room: Room::default(),
+            wake: Wake::default(),
+        }
     }
 
     /// Puts a record into the queue, or counts why not.
@@ -103,7 +113,10 @@ impl Queue {
         // At full speed the worker may still be asleep: without this it would find out at its next poll.
         self.wake.once();
         let reason = match self.overflow {
-            Overflow::Block(limit) if reason == Reason::QueueFull && may_wait && !mute::is_ours() => {
+            // In a forked child nobody makes room, and the lock may be held for good.
+            Overflow::Block(limit)
+                if reason == Reason::QueueFull && may_wait && !mute::is_ours() && self.pid == process::id() =>
+            {
                 match self.wait(limit, frame, severity) {
                     Ok(()) => return,
                     Err(reason) => reason,
@@ -133,6 +146,11 @@ impl Queue {
     #[cold]
     pub(crate) fn count_loss(&self, reason: Reason, severity: Severity) {
         self.losses.add(reason, severity);
+    }
+
+    /// Counts so many of them. Of what lies in a queue that may not be touched nobody knows the severities.
+    pub(crate) fn count_strayed(&self, count: u64) {
+        self.losses.add_many(Reason::Fork, Severity::Info, count);
     }
 
     /// Begins to take records out, oldest first; their room in the channel is available when the drain is dropped, and in
@@ -183,7 +201,6 @@ impl Queue {
     }
 
     /// Whether it was closed.
-    #[allow(dead_code, reason = "for forked children")]
     pub(crate) fn is_closed(&self) -> bool {
         match &self.way {
             Way::Channel(channel) => channel.is_closed(),
