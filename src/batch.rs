@@ -58,6 +58,14 @@ impl Stored {
         self.cost += cost;
     }
 
+    /// Adds a record whose frame `write` appends: one that needs no callsite.
+    pub(crate) fn push_inline(&mut self, sequence: u64, nanos: i64, write: impl FnOnce(&mut Vec<u8>)) {
+        let start = self.bytes.len() as u32;
+        write(&mut self.bytes);
+        self.entries.push(Entry { callsite: None, sequence, nanos, start, end: self.bytes.len() as u32 });
+        self.cost += self.record(self.len() - 1).encoded_hint();
+    }
+
     /// Who wrote its records.
     pub(crate) fn origin(&self) -> &Arc<Origin> {
         &self.origin
@@ -131,6 +139,10 @@ impl Batcher {
         Self { origin, limits, open: None }
     }
 
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
     /// Adds a record that costs `cost`; returns the batch that had to be sealed to make room for it, if any.
     pub(crate) fn add(&mut self, frame: &Frame, id: RecordId, nanos: i64, cost: usize, now: Instant) -> Option<Stored> {
         let full = self.open.as_ref().is_some_and(|open| {
@@ -142,6 +154,11 @@ impl Batcher {
         let open = self.open.get_or_insert_with(|| Stored::new(Arc::clone(&self.origin), now));
         open.push(frame.callsite(), frame.bytes(), id.sequence, nanos, cost);
         sealed
+    }
+
+    /// From now on batches wait for nothing.
+    pub(crate) fn stop_lingering(&mut self) {
+        self.limits.linger = Duration::ZERO;
     }
 
     /// Seals the open batch if it has waited long enough.
@@ -247,6 +264,11 @@ impl<'a> Batch<'a> {
             Places::List(list) => 0..list.len(),
         };
         Records { batch: *self, left: all }
+    }
+
+    /// Who wrote the records.
+    pub(crate) fn origin(&self) -> &'a Arc<Origin> {
+        &self.stored.origin
     }
 
     /// Who is speaking.

@@ -13,6 +13,7 @@ use super::settings::{BacklogOverflow, Compression, Hook, LaneSettings, Overflow
 use super::{Destination, filter};
 use crate::error::Error;
 use crate::handle::Guard;
+use crate::queue::Ring;
 use crate::resource::{Resource, Surroundings};
 use crate::tee::TeeTo;
 use crate::wire::refuse_shared;
@@ -367,8 +368,12 @@ impl Builder {
         self.shutdown.time_in(Duration::ZERO..=HOUR)?;
         if let Some(dir) = &self.ring_dir {
             dir.not_empty()?;
-            if !cfg!(feature = "crash-proof") {
-                let must = "unset: it needs the feature `crash-proof`, which is not compiled in";
+            if !Ring::IS_THERE {
+                let must = if cfg!(feature = "crash-proof") {
+                    "unset: outside Linux there is no ring"
+                } else {
+                    "unset: it needs the feature `crash-proof`, which is not compiled in"
+                };
                 return Err(Error::setting(dir.by.clone(), dir.value.display(), must));
             }
         }

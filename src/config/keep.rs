@@ -111,8 +111,17 @@ impl Builder {
     }
 
     /// A directory for the crash-proof ring, best on a tmpfs: every record that was accepted survives the death of the
-    /// process, and the next process that is given the same directory delivers it. Needs the feature `crash-proof`.
+    /// process, and the next process that is given the same directory delivers it. Needs the feature `crash-proof`, and Linux.
     /// Default: none, and what is in memory dies with the process.
+    ///
+    /// The ring takes the place of the queue. Its file has [`queue_bytes`](Self::queue_bytes), the next power of two below
+    /// where that is none, and a sixteenth more for the places in the program from which records come. A record stays there
+    /// until each destination has settled it, or has it in its [spool](Self::spool_dir). One that is longer than a quarter of
+    /// the ring is dropped as `queue_full`. While more than half is owed and cannot go to a spool, the oldest is kept in memory
+    /// alone, and [`Health::acceptance`](crate::Health::acceptance) says so.
+    ///
+    /// The directory is made if there is none (mode 0700), and must belong to this process's user alone. Where no ring can be
+    /// made there, the queue is in memory as without it, and that is told on stderr.
     ///
     /// # Examples
     ///

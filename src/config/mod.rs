@@ -25,4 +25,4 @@ pub(crate) use filter::parse as parse_filter;
 pub use init::{diagnose, init};
 pub use list::settings_table;
 pub use settings::{BacklogOverflow, Compression, Overflow, Signals, SpoolUse};
-pub(crate) use settings::{LaneSettings, Settings};
+pub(crate) use settings::{LaneSettings, Settings, SpoolSettings};

@@ -52,6 +52,26 @@ impl Frame {
         frame
     }
 
+    /// A frame that comes from the ring: `read` gives its bytes.
+    #[cfg(all(feature = "crash-proof", target_os = "linux"))]
+    #[inline]
+    pub(crate) fn of_bytes(
+        callsite: Option<&'static Metadata<'static>>,
+        len: usize,
+        read: impl FnOnce(&mut [u8]),
+    ) -> Self {
+        let mut frame = Self { callsite, ..Self::blank() };
+        if len <= INLINE {
+            frame.len = len as u8;
+            read(&mut frame.inline[..len]);
+        } else {
+            let mut boxed = vec![0; len].into_boxed_slice();
+            read(&mut boxed);
+            frame.boxed = Some(boxed);
+        }
+        frame
+    }
+
     #[inline]
     pub(crate) fn callsite(&self) -> Option<&'static Metadata<'static>> {
         self.callsite

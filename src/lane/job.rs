@@ -2,8 +2,10 @@
 
 use std::time::Instant;
 
+use super::disk::SourceId;
 use crate::batch::{Batch, Mode, Places, Stored};
 use crate::frame::Severity;
+use crate::spool::{Place, Taken};
 
 /// Some records of the batch that are sent in one request.
 enum Part {
@@ -74,8 +76,16 @@ impl Step {
 
 /// A batch until each of its records is settled.
 pub(super) struct Job {
-    /// Its place in the lane's order.
+    /// Which one it is, as long as it is in memory.
+    pub(super) id: u64,
+    /// Its place in the order of the lane that sealed it; parts of one batch that come back from disk share it.
     pub(super) number: u64,
+    /// Where it was read from.
+    from: Option<SourceId>,
+    /// Where it stands on disk as well, in parts where it was written so.
+    copies: Vec<(SourceId, Place)>,
+    /// How many records stand there.
+    copied: u64,
     stored: Stored,
     sealed: Instant,
     /// Whether it was ever sent.
@@ -107,7 +117,11 @@ impl Job {
         let whole = Part::Range(0, stored.len());
         let steps = vec![Step::new(whole, Mode::Plain)];
         Self {
+            id: number,
             number,
+            from: None,
+            copies: Vec::new(),
+            copied: 0,
             stored,
             sealed,
             tried: false,
@@ -120,6 +134,76 @@ impl Job {
             is_at_fault: false,
             timeouts: 0,
         }
+    }
+
+    /// A batch that was read back.
+    pub(super) fn read(id: u64, from: SourceId, taken: Taken, sealed: Instant) -> Self {
+        let mut job = Self::new(taken.number, taken.stored, sealed);
+        job.is_written(vec![(from, taken.place)]);
+        job.steps.iter_mut().for_each(|step| step.mode = taken.mode);
+        Self { id, from: Some(from), tried: taken.tried, ..job }
+    }
+
+    /// Whether it was read back from disk.
+    pub(super) fn is_read(&self) -> bool {
+        self.from.is_some()
+    }
+
+    /// Whether an earlier process owed it.
+    pub(super) fn is_adopted(&self) -> bool {
+        self.from.is_some_and(SourceId::is_adopted)
+    }
+
+    /// Where it stands on disk.
+    pub(super) fn copies(&self) -> &[(SourceId, Place)] {
+        &self.copies
+    }
+
+    /// What is owed of it stands there as well from now on.
+    pub(super) fn is_written(&mut self, copies: Vec<(SourceId, Place)>) {
+        self.copied = self.owed();
+        self.copies = copies;
+    }
+
+    /// How many records stand on disk that are not owed any more.
+    pub(super) fn copied_in_vain(&self) -> u64 {
+        self.copied.saturating_sub(self.owed())
+    }
+
+    /// Whether nothing is known of it that is lost when its records alone are kept on disk: not what failed, nor what it
+    /// was halved for.
+    pub(super) fn can_leave(&self) -> bool {
+        let is_as_copied = self.copies.is_empty() || self.steps.len() == self.copies.len();
+        self.failures + self.timeouts + self.deaths == 0 && self.copied_in_vain() == 0 && is_as_copied
+    }
+
+    /// Records for whose numbers that holds are owed no more by this process: how many there were, and the least number.
+    pub(super) fn leave(&mut self, may_stay: impl Fn(u64) -> bool) -> (u64, Option<u64>) {
+        let (mut count, mut first) = (0, None);
+        for step in std::mem::take(&mut self.steps) {
+            let all = (0..step.part.len()).map(|at| step.part.place(at));
+            let (stay, go): (Vec<_>, Vec<_>) = all.partition(|&place| may_stay(self.stored.sequence(place)));
+            count += stay.len() as u64;
+            first = stay.iter().map(|&place| self.stored.sequence(place)).chain(first).min();
+            if !go.is_empty() {
+                self.steps.push(Step::new(Part::List(go), step.mode));
+            }
+        }
+        (count, first)
+    }
+
+    /// What is owed of it, in the order in which it would be sent.
+    pub(super) fn parts(&self) -> impl Iterator<Item = Batch<'_>> {
+        self.steps.iter().rev().map(|step| self.batch(step))
+    }
+
+    fn batch<'a>(&'a self, step: &'a Step) -> Batch<'a> {
+        Batch::new(&self.stored, step.part.places()).in_mode(step.mode)
+    }
+
+    /// All that is owed goes to the place for records that are too old for the store to take them where live ones go.
+    pub(super) fn replay(&mut self) {
+        self.steps.iter_mut().filter(|step| step.mode == Mode::Plain).for_each(|step| step.mode = Mode::Replay);
     }
 
     pub(super) fn stored(&self) -> &Stored {
@@ -164,13 +248,7 @@ impl Job {
     ///
     /// If the job is settled.
     pub(super) fn next(&self) -> Batch<'_> {
-        let step = self.steps.last().expect("a settled job is never sent");
-        Batch::new(&self.stored, step.part.places()).in_mode(step.mode)
-    }
-
-    /// What is owed of it, in the order in which it would be sent.
-    pub(super) fn parts(&self) -> impl Iterator<Item = Batch<'_>> {
-        self.steps.iter().rev().map(|step| Batch::new(&self.stored, step.part.places()).in_mode(step.mode))
+        self.batch(self.steps.last().expect("a settled job is never sent"))
     }
 
     /// How the next request is encoded.

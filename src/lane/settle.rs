@@ -37,7 +37,7 @@ impl Lane {
         let End { asking, result, payload_bytes } = end;
         // Nothing was sent, and the store is not to blame: the job is encoded again, and the doctor waits for that.
         if asking.is_none() && matches!(&result, Err(failure) if failure.kind == FailureKind::Outdated) {
-            self.postponed = visit.map(|visit| (job.number, visit));
+            self.postponed = visit.map(|visit| (job.id, visit));
             return None;
         }
         let judged = result.map(|reply| (contained(|| self.parts.backend.judge(&reply)), reply));

@@ -23,6 +23,8 @@ mod poison;
 mod quarantine;
 mod retry;
 mod splunk;
+#[cfg(unix)]
+mod spool;
 mod syslog;
 #[cfg(feature = "google_cloud")]
 mod tokens;

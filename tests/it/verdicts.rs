@@ -219,11 +219,15 @@ fn with_fallback(report: &logchute::Report) -> (u64, u64, u64) {
 type Modes = Arc<std::sync::Mutex<Vec<(Mode, usize)>>>;
 
 /// A backend that notes the mode of each request with the number of its records, and reads answers as `judge` says.
-fn moded(store: &Store, judge: impl Fn(&Reply) -> Verdict + Send + 'static) -> (Destination, Modes) {
+fn moded(store: &Store, judge: impl Fn(&Reply) -> Verdict + Send + Sync + 'static) -> (Destination, Modes) {
     moded_with(Facts::new("plain"), store, judge)
 }
 
-fn moded_with(facts: Facts, store: &Store, judge: impl Fn(&Reply) -> Verdict + Send + 'static) -> (Destination, Modes) {
+fn moded_with(
+    facts: Facts,
+    store: &Store,
+    judge: impl Fn(&Reply) -> Verdict + Send + Sync + 'static,
+) -> (Destination, Modes) {
     let modes = Modes::default();
     let seen = Arc::clone(&modes);
     let plain =

@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
-use std::sync::Mutex;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
 
 use super::super::flat::{self, Names};
 use super::super::{Batch, Mode, RecordRef, Resource, Severity, json};
@@ -31,14 +33,14 @@ pub(super) struct Labels {
     /// Name of the field, and of the label.
     promoted: Vec<(String, String)>,
     /// Hashes of the promoted labels of each stream. It only grows, so that a batch that is encoded again
-    /// has the labels that it had.
-    admitted: Mutex<HashSet<u64>>,
+    /// has the labels that it had. No lock: a fork could leave one locked in the child for good.
+    admitted: ArcSwap<HashSet<u64>>,
 }
 
 impl Clone for Labels {
     /// Another pipeline: its streams are counted on their own.
     fn clone(&self) -> Self {
-        Self { promoted: self.promoted.clone(), admitted: Mutex::default() }
+        Self { promoted: self.promoted.clone(), admitted: ArcSwap::default() }
     }
 }
 
@@ -157,9 +159,17 @@ impl Labels {
     fn admit(&self, severity: Severity, promoted: &[(String, String)]) -> bool {
         let mut hasher = DefaultHasher::new();
         (severity, promoted).hash(&mut hasher);
-        let mut admitted = self.admitted.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let hash = hasher.finish();
-        admitted.contains(&hash) || (admitted.len() < STREAMS_MAX && admitted.insert(hash))
+        let admitted = self.admitted.load();
+        if admitted.contains(&hash) || admitted.len() >= STREAMS_MAX {
+            return admitted.contains(&hash);
+        }
+        self.admitted.rcu(|admitted| {
+            let mut admitted = HashSet::clone(admitted);
+            admitted.insert(hash);
+            Arc::new(admitted)
+        });
+        true
     }
 }
 
