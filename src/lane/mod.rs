@@ -39,7 +39,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::backend::Backend;
-use crate::batch::{Batcher, Limits, Mode, Origin, Stored};
+use crate::batch::{Batcher, Limits, Origin, Stored};
 use crate::config::LaneSettings;
 use crate::contain::contained;
 use crate::crash;
@@ -50,7 +50,7 @@ use crate::voice::Voice;
 use crate::wire::Client;
 use backlog::Backlog;
 use fallback::Fallback;
-pub(crate) use fallback::Teed;
+pub(crate) use fallback::{AT_THE_END, Teed};
 use flight::{End, Flight, Flights};
 pub(crate) use flight::{Outcome, Sending};
 use job::Job;
@@ -94,8 +94,6 @@ pub(crate) struct Lane {
     turns: Turns,
     /// How much older than the newest record that it has one may be for the store to take it.
     reorder_within: Duration,
-    /// How what the store refuses as it is goes again.
-    second_mode: Mode,
     fallback: Option<Fallback>,
     quarantine: Option<Quarantine>,
     next_number: u64,
@@ -140,7 +138,6 @@ impl Lane {
             pace: Pace::new(in_flight, parts.schedule.take()),
             turns: Turns::default(),
             reorder_within: facts.reorders_within(),
-            second_mode: facts.replays_older_than().map_or(Mode::Fallback, |_| Mode::Replay),
             fallback: parts.settings.fallback.map(Fallback::new),
             quarantine: parts.settings.quarantine.clone().map(Quarantine::at),
             next_number: 0,
