@@ -4,6 +4,7 @@
 //! deadline: where the worker does not answer, the caller goes on with the books as they were published last.
 
 use std::future::poll_fn;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
@@ -23,6 +24,8 @@ pub(crate) struct Ticket {
     pub(crate) deadline: Instant,
     /// Whether the pipeline ends with it.
     pub(crate) closing: bool,
+    /// Whether the process may be about to end: what cannot be sent in time goes to the spool, where there is one.
+    pub(crate) leaving: bool,
     state: Mutex<TicketState>,
     done: Condvar,
 }
@@ -34,14 +37,20 @@ struct TicketState {
 }
 
 impl Ticket {
-    fn new(limit: Duration, closing: bool) -> Arc<Self> {
+    fn new(limit: Duration, closing: bool, leaving: bool) -> Arc<Self> {
         Arc::new(Self {
             begun: Instant::now(),
             deadline: deadline(limit),
             closing,
+            leaving,
             state: Mutex::default(),
             done: Condvar::new(),
         })
+    }
+
+    /// What was granted.
+    pub(crate) fn limit(&self) -> Duration {
+        self.deadline.saturating_duration_since(self.begun)
     }
 
     pub(crate) fn complete(&self, ledger: Ledger, settled: bool) {
@@ -81,6 +90,8 @@ pub(crate) struct Books {
     pub(crate) health: Vec<DestinationHealth>,
     pub(crate) worker: Option<WorkerState>,
     pub(crate) restarts: u64,
+    /// How soon all destinations have a record where a loss of power does not reach it, where they do.
+    pub(crate) safe_after: Option<Duration>,
 }
 
 impl Books {
@@ -102,6 +113,8 @@ impl Books {
 pub(crate) struct Control {
     tickets: Mutex<Tickets>,
     books: Mutex<Books>,
+    haste: AtomicBool,
+    spool_now: AtomicBool,
 }
 
 #[derive(Default)]
@@ -117,6 +130,16 @@ impl Control {
         lock(&self.books)
     }
 
+    /// No record waits for its batch to fill any more.
+    #[cfg(unix)]
+    pub(crate) fn make_haste(&self) {
+        self.haste.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn is_in_haste(&self) -> bool {
+        self.haste.load(Ordering::Acquire)
+    }
+
     /// The tickets that came since this was last called.
     pub(crate) fn take_tickets(&self) -> Vec<Arc<Ticket>> {
         std::mem::take(&mut lock(&self.tickets).waiting)
@@ -125,6 +148,18 @@ impl Control {
     /// The visits that came since this was last called.
     pub(crate) fn take_visits(&self) -> Vec<Arc<Visit>> {
         std::mem::take(&mut lock(&self.tickets).visits)
+    }
+
+    /// Asks the worker to send at once what is owed, and to write it to the spool where there is one; waits for nothing.
+    #[cfg(unix)]
+    pub(crate) fn spool_now(&self, queue: &Queue) {
+        self.spool_now.store(true, Ordering::Release);
+        queue.wake().at_once();
+    }
+
+    /// Whether that was asked for since this was last called.
+    pub(crate) fn take_spool_now(&self) -> bool {
+        self.spool_now.load(Ordering::Relaxed) && self.spool_now.swap(false, Ordering::AcqRel)
     }
 
     /// Lets the doctor in; false once the worker has ended.
@@ -150,11 +185,19 @@ impl Control {
 
     /// Begins a flush, to be [waited](Self::wait) for; `None` once the worker has ended.
     pub(crate) fn submit(&self, queue: &Queue, limit: Duration, closing: bool) -> Option<Arc<Ticket>> {
+        self.submit_ticket(queue, Ticket::new(limit, closing, closing))
+    }
+
+    /// The same where the process may be about to end, but the pipeline goes on until it does.
+    pub(crate) fn leave(&self, queue: &Queue, limit: Duration) -> Option<Arc<Ticket>> {
+        self.submit_ticket(queue, Ticket::new(limit, false, true))
+    }
+
+    fn submit_ticket(&self, queue: &Queue, ticket: Arc<Ticket>) -> Option<Arc<Ticket>> {
         let mut tickets = lock(&self.tickets);
         if tickets.ended.is_some() {
             return None;
         }
-        let ticket = Ticket::new(limit, closing);
         tickets.waiting.push(Arc::clone(&ticket));
         drop(tickets);
         queue.wake().at_once();

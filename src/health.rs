@@ -44,6 +44,9 @@ pub struct DestinationHealth {
     /// How many requests may be under way at a time once it is well: what the store was found to take, from 1 to
     /// [`Builder::in_flight`](crate::Builder::in_flight).
     pub in_flight: usize,
+    /// Why nothing goes to the [spool](crate::Builder::spool_dir) for now, where there is one: what is owed is kept in memory
+    /// alone meanwhile. It is tried again twice a second. Does not count in [`Health::is_well`].
+    pub spool: Option<String>,
 }
 
 /// How the worker is.

@@ -4,9 +4,13 @@
 //! hand, and that one is counted. It never waits for a record: it polls, so that a caller does not pay
 //! for waking it.
 
+mod disk;
+mod ring;
+
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::io;
+use std::path::Path;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
@@ -17,18 +21,23 @@ use std::time::{Duration, Instant};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use tokio::runtime;
+use tracing_subscriber::filter::Targets;
 
+pub(crate) use self::disk::Disks;
+use self::disk::until;
+pub(crate) use self::ring::Rings;
 use crate::announce::Announcer;
 use crate::capture::{Intake, Record};
 use crate::contain::contained;
+use crate::exit::termination_log;
 use crate::flush::{Control, Ticket};
 use crate::frame::{Frame, RecordRef, Severity};
 use crate::health::WorkerState;
-use crate::lane::{Lane, Outcome, Sending};
+use crate::lane::{AT_THE_END, Lane, Outcome, Sending, Teed};
 use crate::ledger::{Ledger, Reason};
 use crate::mute;
 use crate::numbers::Numbers;
-use crate::tee::WorkerTee;
+use crate::tee::{Stream, WorkerTee};
 use crate::voice::{Topic, Voice};
 
 /// Between two looks at the queue: while many records come, and when few or none came for a while. 50 ms cost under a
@@ -72,6 +81,10 @@ pub(crate) struct Worker {
     in_hand: Option<(Severity, usize)>,
     deaths: VecDeque<Instant>,
     restarts: u64,
+    disks: Disks,
+    rings: Option<Rings>,
+    /// Somebody wants what was accepted until then to be on disk.
+    spool_at: Option<u64>,
 }
 
 impl Worker {
@@ -83,6 +96,7 @@ impl Worker {
         tee: Option<WorkerTee>,
         incarnation: u128,
     ) -> Self {
+        let has_places = intake.queue.has_places();
         Self {
             intake,
             control,
@@ -90,7 +104,7 @@ impl Worker {
             lanes,
             tee,
             announcer: Announcer::default(),
-            numbers: Numbers::new(incarnation),
+            numbers: Numbers::new(incarnation, has_places),
             accepted: 0,
             drained: 0,
             own: 0,
@@ -98,7 +112,15 @@ impl Worker {
             in_hand: None,
             deaths: VecDeque::new(),
             restarts: 0,
+            disks: Disks::default(),
+            rings: None,
+            spool_at: None,
         }
+    }
+
+    /// Gives the worker the directories of its lanes' spools.
+    pub(crate) fn with_disks(self, disks: Disks) -> Self {
+        Self { disks, ..self }
     }
 
     /// Starts the thread, and waits until its runtime stands.
@@ -166,7 +188,10 @@ impl Worker {
         loop {
             let now = Instant::now();
             self.see_tickets(now);
-            self.drop_queued(Reason::Worker);
+            // What is in a ring is safe there.
+            if !self.intake.queue.has_places() {
+                self.drop_queued(Reason::Worker);
+            }
             self.mark_flushes(now);
             self.publish(WorkerState::Degraded);
             if self.finish_flushes(now) {
@@ -185,13 +210,20 @@ impl Worker {
         loop {
             let now = Instant::now();
             self.see_tickets(now);
+            self.see_spool_now(now);
+            self.look_for_orphans(now);
+            self.look_for_rings(now);
             self.see_visits(now, |sending| sendings.push(sending));
-            let drained = self.drain(now);
+            let drained = self.drain(now, false);
             self.announce(now);
             self.mark_flushes(now);
+            self.spool_in_time(now);
             for lane in &mut self.lanes {
                 lane.tick(now, |sending| sendings.push(sending));
             }
+            self.release_ring(now);
+            self.write_state(now);
+            self.show_owed(|lane, teed| lane.show_owed(teed, now));
             self.publish(WorkerState::Running);
             if self.finish_flushes(now) {
                 return;
@@ -206,13 +238,15 @@ impl Worker {
     }
 
     fn due(&mut self, now: Instant, poll: Duration) -> Instant {
-        let lanes = self.lanes.iter_mut().filter_map(|lane| lane.due(now));
-        let flushes = self.flushes.iter().map(|flush| flush.ticket.deadline);
-        lanes.chain(flushes).min().map_or(now + poll, |due| due.min(now + poll))
+        let lanes: Vec<_> = self.lanes.iter_mut().filter_map(|lane| lane.due(now)).collect();
+        let flushes = self.flushes.iter().flat_map(|flush| [self.spool_by(flush), self.over_at(flush)]);
+        let flushes = flushes.filter(|&due| due > now);
+        lanes.into_iter().chain(flushes).min().map_or(now + poll, |due| due.min(now + poll))
     }
 
-    /// Takes records out of the queue and hands them on; says how many.
-    fn drain(&mut self, now: Instant) -> usize {
+    /// Takes records out of the queue and hands them on; says how many. With `at_the_end` only lanes with a spool get them,
+    /// which is where they go, and nobody waits for room.
+    fn drain(&mut self, now: Instant, at_the_end: bool) -> usize {
         let intake = Arc::clone(&self.intake);
         intake.queue.wake().begin_drain();
         let filters = intake.filters.now();
@@ -220,7 +254,7 @@ impl Worker {
         let mut drain = intake.queue.drain();
         let mut count = 0;
         while count < ROUND {
-            if intake.queue.blocks() && !self.lanes.iter_mut().all(Lane::has_room) {
+            if !at_the_end && intake.queue.blocks() && !self.lanes.iter_mut().all(Lane::has_room) {
                 break;
             }
             let Some(frame) = drain.next() else { break };
@@ -228,11 +262,10 @@ impl Worker {
             self.drained += 1;
             let severity = frame.severity();
             self.in_hand = Some((severity, 0));
-            let (id, nanos) = self.numbers.next(frame.nanos());
+            let (id, nanos) = self.numbers.next(frame.nanos(), drain.position());
+            drain.number(frame.nanos(), nanos);
             let record = RecordRef::new(frame.callsite(), frame.bytes(), nanos, id);
-            let wanted = |filter: &tracing_subscriber::filter::Targets| {
-                agree || filter.would_enable(record.target(), &severity.level())
-            };
+            let wanted = |filter: &Targets| agree || filter.would_enable(record.target(), &severity.level());
             if let (Some(tee), Some(filter)) = (&mut self.tee, &filters.tee)
                 && wanted(filter)
             {
@@ -240,7 +273,9 @@ impl Worker {
             }
             for (index, lane) in self.lanes.iter_mut().enumerate() {
                 self.in_hand = Some((severity, index));
-                if wanted(filters.of_lane(index)) {
+                if at_the_end && !lane.has_spool() {
+                    lane.lose(severity, Reason::Deadline);
+                } else if wanted(filters.of_lane(index)) {
                     lane.take(&frame, id, nanos, now);
                 } else {
                     lane.filter_out();
@@ -258,10 +293,24 @@ impl Worker {
     /// Hands a record of our own to the lanes.
     fn hand_own(&mut self, frame: &Frame, now: Instant) {
         self.own += 1;
-        let (id, nanos) = self.numbers.next(frame.nanos());
+        let (id, nanos) = self.numbers.next(frame.nanos(), None);
         for lane in &mut self.lanes {
             lane.take(frame, id, nanos, now);
         }
+    }
+
+    /// Lanes whose store is away show what they owe, but what the tee shows in the same place.
+    fn show_owed(&mut self, show: impl Fn(&mut Lane, Teed<'_>)) {
+        if !self.lanes.iter().any(Lane::has_fallback) {
+            return;
+        }
+        let stream = self.tee.as_ref().map(WorkerTee::stream);
+        let filters = self.intake.filters.now();
+        let teed = |there: Stream, record: &RecordRef<'_>| {
+            let wants = |filter: &Targets| filter.would_enable(record.target(), &record.severity().level());
+            stream == Some(there) && filters.tee.as_ref().is_some_and(wants)
+        };
+        self.lanes.iter_mut().for_each(|lane| show(lane, &teed));
     }
 
     /// Tells of losses, on stderr and in the stream.
@@ -284,7 +333,7 @@ impl Worker {
                 .target("logchute")
                 .field("logchute.doctor", true)
                 .into_own_frame();
-            let (id, nanos) = self.numbers.next(frame.nanos());
+            let (id, nanos) = self.numbers.next(frame.nanos(), None);
             for lane in &mut self.lanes {
                 lane.examine(&frame, id, nanos, &visit, now).into_iter().for_each(&mut start);
             }
@@ -292,6 +341,9 @@ impl Worker {
     }
 
     fn see_tickets(&mut self, now: Instant) {
+        if self.control.is_in_haste() {
+            self.lanes.iter_mut().for_each(Lane::stop_lingering);
+        }
         for ticket in self.control.take_tickets() {
             if ticket.closing {
                 self.intake.queue.close();
@@ -299,6 +351,8 @@ impl Worker {
             for lane in &mut self.lanes {
                 lane.hurry(ticket.deadline, now);
             }
+            self.disks.look_soon(now);
+            self.look_for_rings_soon();
             self.accepted = self.intake.queue.accepted(self.accepted);
             self.flushes.push(Flush { ticket, accepted: self.accepted, marks: None });
         }
@@ -318,6 +372,7 @@ impl Worker {
 
     /// Completes the flushes that are settled or over; true if the pipeline ends with one of them.
     fn finish_flushes(&mut self, now: Instant) -> bool {
+        let mut flushes = std::mem::take(&mut self.flushes);
         let lanes = &self.lanes;
         let is_settled = |flush: &Flush| {
             let all = |marks: &Vec<u64>| lanes.iter().zip(marks).all(|(lane, &mark)| lane.has_settled(mark));
@@ -326,10 +381,9 @@ impl Worker {
         let mut closing = Vec::new();
         // What the end itself lost is told in the stream, so it waits for that as well.
         let is_quiet = || lanes.iter().all(|lane| lane.has_settled(u64::MAX));
-        let is_over = |flush: &Flush| {
-            now >= flush.ticket.deadline || (is_settled(flush) && (!flush.ticket.closing || is_quiet()))
-        };
-        for flush in self.flushes.extract_if(.., |flush| is_over(flush)) {
+        let is_over =
+            |flush: &Flush| now >= self.over_at(flush) || (is_settled(flush) && (!flush.ticket.closing || is_quiet()));
+        for flush in flushes.extract_if(.., |flush| is_over(flush)) {
             let settled = is_settled(&flush);
             if flush.ticket.closing {
                 closing.push((flush.ticket, settled));
@@ -337,32 +391,42 @@ impl Worker {
                 flush.ticket.complete(self.control.books().ledger(&self.intake.queue), settled);
             }
         }
-        let Some(&(_, settled)) = closing.first() else { return false };
-        let ledger = self.end(settled);
+        self.flushes = flushes;
+        let Some((first, settled)) = closing.first() else { return false };
+        let ledger = self.end(*settled, until(first.deadline));
         for (ticket, settled) in closing {
             ticket.complete(ledger.clone(), settled);
         }
         true
     }
 
-    /// The last act: counts what could not be sent.
-    fn end(&mut self, settled: bool) -> Ledger {
+    /// The last act: leaves on disk what could not be sent, or counts it as lost.
+    fn end(&mut self, settled: bool, until: Instant) -> Ledger {
         // Callers that were admitted before the queue closed may still be on their way into it.
         let patience = Instant::now() + Duration::from_millis(20);
         loop {
-            self.drop_queued(Reason::Deadline);
+            self.drain_last(until);
             if self.drained >= self.intake.queue.accepted(self.accepted) || Instant::now() > patience {
                 break;
             }
             thread::yield_now();
         }
+        let shown_until = Instant::now() + AT_THE_END;
+        self.show_owed(|lane, teed| lane.show_last(teed, shown_until));
         for lane in &mut self.lanes {
-            lane.close(Reason::Deadline);
+            lane.close(Reason::Deadline, until);
         }
+        self.end_ring(Instant::now());
+        self.disks.close();
         self.publish(WorkerState::Stopped);
         let ledger = self.control.books().ledger(&self.intake.queue);
+        let mut told = self.kept(&ledger);
         if ledger.lost() > 0 {
-            self.voice.always(&totals(&ledger));
+            told.push(totals(&ledger));
+        }
+        told.iter().for_each(|line| self.voice.always(line));
+        if !told.is_empty() {
+            termination_log::tell(Path::new(termination_log::PATH), &told.join("; "));
         }
         self.control.end(&ledger, settled);
         for flush in self.flushes.drain(..) {
@@ -382,10 +446,13 @@ impl Worker {
 
     fn publish(&mut self, state: WorkerState) {
         self.accepted = self.intake.queue.accepted(self.accepted);
+        self.intake.home.heartbeat(self.accepted, self.intake.queue.losses().total());
         let mut books = self.control.books();
         (books.accepted, books.drained, books.own) = (self.accepted, self.drained, self.own);
         (books.worker, books.restarts) = (Some(state), self.restarts);
-        for (lane, ledger) in self.lanes.iter().zip(&mut books.destinations) {
+        books.safe_after =
+            self.lanes.iter().map(Lane::safe_after).try_fold(Duration::ZERO, |most, one| Some(most.max(one?)));
+        for (lane, ledger) in self.lanes.iter_mut().zip(&mut books.destinations) {
             lane.publish(ledger);
         }
         for (lane, health) in self.lanes.iter().zip(&mut books.health) {

@@ -64,13 +64,13 @@ impl Asking {
 impl Lane {
     /// Puts the questions whose time has come.
     pub(super) fn ask(&mut self, now: Instant, mut start: impl FnMut(Sending)) {
-        let due = self.flights.asking().filter_map(|(number, asking)| {
+        let due = self.flights.asking().filter_map(|(job, asking)| {
             asking.due.take_if(|due| now >= *due)?;
-            Some((number, asking.question.clone()))
+            Some((job, asking.question.clone()))
         });
         let due: Vec<_> = due.collect();
-        for (number, question) in due {
-            start(self.submit(number, question));
+        for (job, question) in due {
+            start(self.submit(job, question));
         }
     }
 

@@ -9,12 +9,13 @@ impl Lane {
     /// Records held, by walking what is held.
     pub(super) fn owed(&self) -> u64 {
         let flights = self.flights.jobs().map(Job::owed);
-        let waiting = self.backlog.waiting().map(Job::owed);
+        let waiting = self.backlog.waiting().chain(self.backlog.disk.waiting()).map(Job::owed);
         flights.chain(waiting).sum::<u64>() + self.batcher.open().map_or(0, |open| open.len() as u64)
     }
 
     /// Writes what became of its records into the books.
-    pub(crate) fn publish(&self, books: &mut DestinationLedger) {
+    pub(crate) fn publish(&mut self, books: &mut DestinationLedger) {
+        self.hear_of_disk();
         let DestinationLedger {
             name: _,
             delivery: _,
@@ -25,12 +26,13 @@ impl Lane {
             rejected,
             dropped,
             owed_memory: _,
-            owed_disk,
+            owed_disk: _,
         } = &self.counts;
         (books.adopted, books.filtered, books.delivered) = (*adopted, *filtered, *delivered);
-        (books.rejected, books.dropped, books.owed_disk) = (*rejected, *dropped, *owed_disk);
+        (books.rejected, books.dropped) = (*rejected, *dropped);
         books.fallback = *fallback;
         books.owed_memory = self.owed();
+        books.owed_disk = self.backlog.disk.owed() - self.settled_on_disk + self.left_in_ring();
     }
 
     pub(crate) fn dropped(&self) -> &Losses {
@@ -54,6 +56,9 @@ impl Lane {
             (false, false) => DestinationState::Retrying,
         };
         health.in_flight = self.pace.limit();
+        if health.spool != self.disk_trouble {
+            health.spool.clone_from(&self.disk_trouble);
+        }
         if health.last_failure != self.last_failure {
             health.last_failure.clone_from(&self.last_failure);
         }

@@ -80,7 +80,7 @@ impl Scene {
         let mut lane = Lane::new(LaneParts {
             index: 0,
             name: "lines".into(),
-            backend: Box::new(Lines(self.facts)),
+            backend: Arc::new(Lines(self.facts)),
             client: Client::new(Options { url: "http://localhost/".into(), ..Options::default() }).unwrap(),
             schedule: None,
             origin: Arc::new(Origin { incarnation: 0, resource: Resource::new("checkout") }),
@@ -110,7 +110,7 @@ impl Scene {
                     let records = job.next().records();
                     delivered.extend(records.map(|record| (record.id().sequence, end)));
                 }
-                lane.end(Outcome { lane: 0, number, result: Ok(Reply::new(status, "")) }, at(now));
+                lane.end(Outcome { lane: 0, job: number, result: Ok(Reply::new(status, "")) }, at(now));
             }
             if now < self.away + self.live_for && now % (SECOND / LIVE) == 0 {
                 // Its sequence says when it came.

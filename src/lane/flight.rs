@@ -39,7 +39,7 @@ pub(super) struct End {
 /// How a request ended, for [`Lane::end`].
 pub(crate) struct Outcome {
     pub(crate) lane: usize,
-    pub(super) number: u64,
+    pub(super) job: u64,
     pub(super) result: Result<Reply, Failure>,
 }
 
@@ -61,8 +61,8 @@ impl Flights {
         self.all.push(flight);
     }
 
-    pub(super) fn land(&mut self, number: u64) -> Option<Flight> {
-        let at = self.all.iter().position(|flight| flight.job.number == number)?;
+    pub(super) fn land(&mut self, job: u64) -> Option<Flight> {
+        let at = self.all.iter().position(|flight| flight.job.id == job)?;
         let flight = self.all.swap_remove(at);
         self.held_bytes -= flight.job.stored().held_bytes();
         self.payload_bytes -= flight.payload_bytes;
@@ -77,14 +77,19 @@ impl Flights {
         self.all.iter().map(|flight| &flight.job)
     }
 
+    /// To write them to disk; what they hold must stay the same.
+    pub(super) fn jobs_mut(&mut self) -> impl Iterator<Item = &mut Job> {
+        self.all.iter_mut().map(|flight| &mut flight.job)
+    }
+
     /// Those that carry records and have no answer yet.
     pub(super) fn under_way(&self) -> impl Iterator<Item = &Flight> {
         self.all.iter().filter(|flight| flight.asking.is_none())
     }
 
-    /// Those whose records the store has, by the number of their batch.
+    /// Those whose records the store has, and their jobs' ids.
     pub(super) fn asking(&mut self) -> impl Iterator<Item = (u64, &mut Asking)> {
-        self.all.iter_mut().filter_map(|flight| Some((flight.job.number, flight.asking.as_mut()?)))
+        self.all.iter_mut().filter_map(|flight| Some((flight.job.id, flight.asking.as_mut()?)))
     }
 
     /// What they hold in frames.
@@ -117,16 +122,16 @@ impl Lane {
         now: Instant,
     ) -> Sending {
         job.tried = true;
-        let (number, payload_bytes) = (job.number, payload.bytes().len());
-        let sending = self.submit(number, payload);
+        let (id, payload_bytes) = (job.id, payload.bytes().len());
+        let sending = self.submit(id, payload);
         self.flights.depart(Flight { job, payload_bytes, asking: None, visit, begun: now, is_live });
         sending
     }
 
-    /// Hands it to the wire, on behalf of the batch of that number.
-    pub(super) fn submit(&self, number: u64, payload: Payload) -> Sending {
+    /// Hands it to the wire, on behalf of that job.
+    pub(super) fn submit(&self, job: u64, payload: Payload) -> Sending {
         let (lane, backend) = (self.parts.index, &self.parts.backend);
         let sending = self.parts.client.send(payload, self.parts.settings.timeout, &|login| backend.speech(login));
-        Box::pin(async move { Outcome { lane, number, result: sending.await } })
+        Box::pin(async move { Outcome { lane, job, result: sending.await } })
     }
 }

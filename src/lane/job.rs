@@ -2,8 +2,10 @@
 
 use std::time::Instant;
 
+use super::disk::SourceId;
 use crate::batch::{Batch, Mode, Places, Stored};
 use crate::frame::Severity;
+use crate::spool::{Place, Taken};
 
 /// Some records of the batch that are sent in one request.
 enum Part {
@@ -74,8 +76,18 @@ impl Step {
 
 /// A batch until each of its records is settled.
 pub(super) struct Job {
-    /// Its place in the lane's order.
+    /// Which one it is, as long as it is in memory.
+    pub(super) id: u64,
+    /// Its place in the order of the lane that sealed it; parts of one batch that come back from disk share it.
     pub(super) number: u64,
+    /// Where it was read from.
+    from: Option<SourceId>,
+    /// Where it stands on disk as well, in parts where it was written so.
+    copies: Vec<(SourceId, Place)>,
+    /// How many records stand there.
+    copied: u64,
+    /// It stands there behind newer ones, so it would come back too late.
+    pub(super) is_misplaced: bool,
     stored: Stored,
     sealed: Instant,
     /// Whether it was ever sent.
@@ -107,7 +119,12 @@ impl Job {
         let whole = Part::Range(0, stored.len());
         let steps = vec![Step::new(whole, Mode::Plain)];
         Self {
+            id: number,
             number,
+            from: None,
+            copies: Vec::new(),
+            copied: 0,
+            is_misplaced: false,
             stored,
             sealed,
             tried: false,
@@ -120,6 +137,77 @@ impl Job {
             is_at_fault: false,
             timeouts: 0,
         }
+    }
+
+    /// A batch that was read back.
+    pub(super) fn read(id: u64, from: SourceId, taken: Taken, sealed: Instant) -> Self {
+        let mut job = Self::new(taken.number, taken.stored, sealed);
+        job.is_written(vec![(from, taken.place)]);
+        job.steps.iter_mut().for_each(|step| step.mode = taken.mode);
+        Self { id, from: Some(from), tried: taken.tried, ..job }
+    }
+
+    /// Whether it was read back from disk.
+    pub(super) fn is_read(&self) -> bool {
+        self.from.is_some()
+    }
+
+    /// Whether an earlier process owed it.
+    pub(super) fn is_adopted(&self) -> bool {
+        self.from.is_some_and(SourceId::is_adopted)
+    }
+
+    /// Where it stands on disk.
+    pub(super) fn copies(&self) -> &[(SourceId, Place)] {
+        &self.copies
+    }
+
+    /// What is owed of it stands there as well from now on.
+    pub(super) fn is_written(&mut self, copies: Vec<(SourceId, Place)>) {
+        self.copied = self.owed();
+        self.copies = copies;
+    }
+
+    /// How many records stand on disk that are not owed any more.
+    pub(super) fn copied_in_vain(&self) -> u64 {
+        self.copied.saturating_sub(self.owed())
+    }
+
+    /// Whether it may be on disk alone: nothing is known of it that would be lost with that, such as what failed, and it
+    /// comes back in its turn.
+    pub(super) fn can_leave(&self) -> bool {
+        let is_as_copied = self.copies.is_empty() || self.steps.len() == self.copies.len();
+        let is_known = self.failures + self.timeouts + self.deaths > 0;
+        !is_known && !self.is_misplaced && is_as_copied && self.copied_in_vain() == 0
+    }
+
+    /// Records for whose numbers that holds are owed no more by this process: how many there were, and the least number.
+    pub(super) fn leave(&mut self, may_stay: impl Fn(u64) -> bool) -> (u64, Option<u64>) {
+        let (mut count, mut first) = (0, None);
+        for step in std::mem::take(&mut self.steps) {
+            let all = (0..step.part.len()).map(|at| step.part.place(at));
+            let (stay, go): (Vec<_>, Vec<_>) = all.partition(|&place| may_stay(self.stored.sequence(place)));
+            count += stay.len() as u64;
+            first = stay.iter().map(|&place| self.stored.sequence(place)).chain(first).min();
+            if !go.is_empty() {
+                self.steps.push(Step::new(Part::List(go), step.mode));
+            }
+        }
+        (count, first)
+    }
+
+    /// What is owed of it, in the order in which it would be sent.
+    pub(super) fn parts(&self) -> impl Iterator<Item = Batch<'_>> {
+        self.steps.iter().rev().map(|step| self.batch(step))
+    }
+
+    fn batch<'a>(&'a self, step: &'a Step) -> Batch<'a> {
+        Batch::new(&self.stored, step.part.places()).in_mode(step.mode)
+    }
+
+    /// All that is owed goes to the place for records that are too old for the store to take them where live ones go.
+    pub(super) fn replay(&mut self) {
+        self.steps.iter_mut().filter(|step| step.mode == Mode::Plain).for_each(|step| step.mode = Mode::Replay);
     }
 
     pub(super) fn stored(&self) -> &Stored {
@@ -164,8 +252,7 @@ impl Job {
     ///
     /// If the job is settled.
     pub(super) fn next(&self) -> Batch<'_> {
-        let step = self.steps.last().expect("a settled job is never sent");
-        Batch::new(&self.stored, step.part.places()).in_mode(step.mode)
+        self.batch(self.steps.last().expect("a settled job is never sent"))
     }
 
     /// How the next request is encoded.
@@ -204,20 +291,31 @@ impl Job {
         self.halve_known();
     }
 
-    /// Only these records of the next request, by their place in it, are still owed; those of `fallback` go first, in
-    /// that mode.
-    pub(super) fn keep_of_next(&mut self, keep: &[usize], fallback: &[usize]) {
+    /// Only these records of the next request, by their place in it, are still owed.
+    pub(super) fn keep_of_next(&mut self, keep: &[usize]) {
+        self.change_of_next(keep, &[], Mode::Plain);
+    }
+
+    /// The same, and those of `changed` as well; these go first, in that mode.
+    pub(super) fn change_of_next(&mut self, keep: &[usize], changed: &[usize], changed_mode: Mode) {
         let Some(step) = self.steps.pop() else { return };
         let places = |at: &[usize]| -> Vec<usize> {
             let is_there = |at: &&usize| **at < step.part.len();
             at.iter().filter(is_there).map(|&at| step.part.place(at)).collect()
         };
-        let (kept, fallback) = (places(keep), places(fallback));
-        self.taken |= kept.len() + fallback.len() < step.part.len();
-        for (places, mode) in [(kept, step.mode), (fallback, Mode::Fallback)] {
+        let (kept, changed) = (places(keep), places(changed));
+        self.taken |= kept.len() + changed.len() < step.part.len();
+        for (places, mode) in [(kept, step.mode), (changed, changed_mode)] {
             if !places.is_empty() {
                 self.steps.push(Step::new(Part::List(places), mode));
             }
+        }
+    }
+
+    /// All of the next request goes again in that mode.
+    pub(super) fn next_in(&mut self, mode: Mode) {
+        if let Some(step) = self.steps.last_mut() {
+            step.mode = mode;
         }
     }
 
@@ -231,7 +329,7 @@ impl Job {
         }
         let severities = old.iter().map(|&at| self.stored.severity(step.part.place(at))).collect();
         let was_taken = self.taken;
-        self.keep_of_next(&keep, &[]);
+        self.keep_of_next(&keep);
         self.taken = was_taken;
         severities
     }

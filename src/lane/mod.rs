@@ -2,8 +2,8 @@
 //!
 //! ```text
 //! take ─► filter ─► batcher ─► backlog ─► begin: encode ─► wire ─► end: judge ─► settle
-//!                                 ▲                                  │
-//!                                 └────────────── again ◄────────────┘
+//!                               ▲▼  ▲                                │
+//!                             disk  └──────────── again ◄────────────┘
 //! ```
 //!
 //! A lane runs on the worker alone. It owns what it owes: requests in flight carry copies, so that nothing is lost
@@ -15,9 +15,11 @@ mod apart;
 mod ask;
 mod backlog;
 mod books;
+mod disk;
 #[cfg(test)]
 mod drain;
 mod examine;
+mod fallback;
 mod flight;
 #[cfg(feature = "testing")]
 pub(crate) mod herd;
@@ -25,8 +27,11 @@ mod job;
 #[cfg(test)]
 mod link;
 mod pace;
+mod quarantine;
 mod retry;
+mod ring;
 mod settle;
+mod spill;
 mod turns;
 
 use std::panic::resume_unwind;
@@ -37,16 +42,20 @@ use crate::backend::Backend;
 use crate::batch::{Batcher, Limits, Origin, Stored};
 use crate::config::LaneSettings;
 use crate::contain::contained;
+use crate::crash;
 use crate::frame::{Frame, RecordId, RecordRef, Severity};
 use crate::ledger::{DestinationLedger, Reason};
 use crate::visit::{Seen, Visit};
 use crate::voice::Voice;
 use crate::wire::Client;
 use backlog::Backlog;
+use fallback::Fallback;
+pub(crate) use fallback::{AT_THE_END, Teed};
 use flight::{End, Flight, Flights};
 pub(crate) use flight::{Outcome, Sending};
 use job::Job;
 use pace::Pace;
+use quarantine::Quarantine;
 pub use retry::Schedule;
 use turns::Turns;
 
@@ -61,7 +70,7 @@ pub(crate) struct LaneParts {
     /// Its place among the lanes.
     pub(crate) index: usize,
     pub(crate) name: String,
-    pub(crate) backend: Box<dyn Backend>,
+    pub(crate) backend: Arc<dyn Backend>,
     pub(crate) client: Client,
     pub(crate) schedule: Option<Box<dyn Schedule>>,
     pub(crate) origin: Arc<Origin>,
@@ -85,6 +94,8 @@ pub(crate) struct Lane {
     turns: Turns,
     /// How much older than the newest record that it has one may be for the store to take it.
     reorder_within: Duration,
+    fallback: Option<Fallback>,
+    quarantine: Option<Quarantine>,
     next_number: u64,
     urgent: bool,
     last_urgent: Option<Instant>,
@@ -93,6 +104,15 @@ pub(crate) struct Lane {
     held: bool,
     /// Requests that the store took, or refused for good.
     taken: u64,
+    /// From what age on records go to a place of their own.
+    replays_after: Option<Duration>,
+    /// What is wrong with the spool, as it was told.
+    disk_trouble: Option<String>,
+    /// Records that stand on disk beside others of their batch that are owed, and are not owed themselves.
+    settled_on_disk: u64,
+    /// When the memory was half full last and nothing could go to disk.
+    relieved_in_vain: Option<Instant>,
+    hold: ring::Hold,
 }
 
 impl Lane {
@@ -118,6 +138,8 @@ impl Lane {
             pace: Pace::new(in_flight, parts.schedule.take()),
             turns: Turns::default(),
             reorder_within: facts.reorders_within(),
+            fallback: parts.settings.fallback.map(Fallback::new),
+            quarantine: parts.settings.quarantine.clone().map(Quarantine::at),
             next_number: 0,
             urgent: false,
             last_urgent: None,
@@ -125,6 +147,11 @@ impl Lane {
             last_failure: None,
             held: false,
             taken: 0,
+            replays_after: facts.replays_older_than(),
+            disk_trouble: None,
+            settled_on_disk: 0,
+            relieved_in_vain: None,
+            hold: ring::Hold::default(),
             parts,
         }
     }
@@ -136,22 +163,30 @@ impl Lane {
         let severity = record.severity();
         let backend = &self.parts.backend;
         let cost = contained(|| backend.cost(&record)).unwrap_or_else(|_| record.encoded_hint());
-        let other_bytes = self.other_bytes();
-        let (counts, bytes) = (&mut self.counts, frame.bytes().len());
-        self.backlog.set_other_bytes(other_bytes);
-        let fits = self.backlog.make_room(bytes, |oldest| {
-            for severity in oldest.owed_severities() {
-                counts.dropped.add(Reason::BacklogFull, severity, 1);
-            }
-        });
-        if !fits {
-            counts.dropped.add(Reason::BacklogFull, severity, 1);
+        let bytes = frame.bytes().len();
+        self.backlog.set_other_bytes(self.other_bytes());
+        if self.backlog.is_pressed(bytes) {
+            self.relieve(bytes, now);
+        }
+        if !self.make_room(bytes) {
+            self.counts.dropped.add(self.backlog.disk.reason(), severity, 1);
             return;
         }
         if let Some(sealed) = self.batcher.add(frame, id, nanos, cost, now) {
             self.append(sealed, now);
         }
         self.urgent |= severity >= Severity::Error;
+    }
+
+    #[inline]
+    fn make_room(&mut self, bytes: usize) -> bool {
+        let mut dropped = Vec::new();
+        let fits = self.backlog.make_room(bytes, |oldest| dropped.push(oldest));
+        for mut oldest in dropped {
+            self.give_up(&mut oldest, self.backlog.disk.reason());
+            self.put_back(oldest);
+        }
+        fits
     }
 
     /// Counts a record that this destination does not want.
@@ -167,6 +202,13 @@ impl Lane {
     /// Seals what is due and begins as many requests as may be in flight; each is handed to `start`.
     pub(crate) fn tick(&mut self, now: Instant, mut start: impl FnMut(Sending)) {
         self.expire(now);
+        if self.backlog.disk.tick(now) {
+            self.tell_of_disk(now);
+        }
+        self.backlog.set_other_bytes(self.other_bytes());
+        if self.backlog.is_pressed(0) {
+            self.relieve(0, now);
+        }
         if self.may_seal(now) {
             if self.urgent_due().is_some_and(|due| now >= due) {
                 self.last_urgent = Some(now);
@@ -181,8 +223,12 @@ impl Lane {
         }
     }
 
-    /// While what is in the open batch could not be sent, it grows instead of being sealed by age.
+    /// While what is in the open batch could not be sent, it grows instead of being sealed by age; but not where each batch
+    /// goes to disk, as what is not sealed is not there.
     fn may_seal(&mut self, now: Instant) -> bool {
+        if self.backlog.disk.takes_all() {
+            return true;
+        }
         self.pace.may_send(self.flights.under_way().count(), now)
             && (self.backlog.is_empty() || self.live_may_pass(now))
     }
@@ -205,6 +251,10 @@ impl Lane {
         if !self.pace.is_well() {
             job.stored_mut().shrink();
         }
+        if self.backlog.disk.takes_all() {
+            self.backlog.disk.write(&mut job, true, now);
+            self.tell_of_disk(now);
+        }
         self.backlog.push(job);
     }
 
@@ -218,10 +268,12 @@ impl Lane {
         let untried_as_well = !self.pace.is_well() && !limit.is_zero();
         let is_over = |job: &Job| now >= job.sealed() + limit && (job.tried || untried_as_well);
         while self.backlog.oldest().is_some_and(is_over) {
-            if let Some(mut job) = self.backlog.pop() {
+            if let Some(mut job) = self.backlog.pop_memory() {
                 self.give_up(&mut job, Reason::Expired);
+                self.put_back(job);
             }
         }
+        self.expire_on_disk(limit, now);
     }
 
     fn give_up(&mut self, job: &mut Job, reason: Reason) {
@@ -234,7 +286,7 @@ impl Lane {
     fn begin(&mut self, now: Instant) -> Option<Sending> {
         loop {
             if !self.pace.may_send(self.flights.under_way().count(), now) {
-                if !self.backlog.is_empty() {
+                if self.owes_more() {
                     self.pace.wanted();
                 }
                 return None;
@@ -245,12 +297,16 @@ impl Lane {
             let (mut job, is_live) = self.next_job(now)?;
             self.drop_older(&mut job);
             if job.is_settled() {
+                self.put_back(job);
                 continue;
+            }
+            if self.may_replay(&job) {
+                job.replay();
             }
             let batch = job.next();
             match contained(|| self.parts.backend.encode(&batch)) {
                 Ok(payload) => {
-                    let visit = self.postponed.take_if(|(number, _)| *number == job.number).map(|(_, visit)| visit);
+                    let visit = self.postponed.take_if(|(id, _)| *id == job.id).map(|(_, visit)| visit);
                     return Some(self.send(job, is_live, payload, visit, now));
                 }
                 Err(message) => {
@@ -273,7 +329,8 @@ impl Lane {
 
     /// A request ended: what that means for its records, and for the next ones.
     pub(crate) fn end(&mut self, outcome: Outcome, now: Instant) {
-        let Some(flight) = self.flights.land(outcome.number) else { return };
+        crash::at("lane.settle");
+        let Some(flight) = self.flights.land(outcome.job) else { return };
         let (mut job, visit, begun, payload_bytes) = (flight.job, flight.visit, flight.begun, flight.payload_bytes);
         let (was_asking, taken) = (flight.asking.is_some(), self.taken);
         let end = End { asking: flight.asking, result: outcome.result, payload_bytes };
@@ -293,8 +350,13 @@ impl Lane {
         }
     }
 
+    /// What becomes of a job that is not in flight any more.
     fn put_back(&mut self, job: Job) {
-        if !job.is_settled() {
+        if job.is_settled() {
+            self.backlog.disk.settle(&job);
+        } else if job.is_adopted() {
+            self.backlog.disk.wait(job);
+        } else {
             self.backlog.put_back(job);
         }
     }
@@ -305,21 +367,11 @@ impl Lane {
         self.next_number
     }
 
-    /// Whether all batches before that one are settled.
+    /// Whether all batches before that one are settled. What an earlier process owed holds nobody up.
     pub(crate) fn has_settled(&self, before: u64) -> bool {
-        let jobs = self.flights.jobs().chain(self.backlog.oldest());
-        jobs.map(|job| job.number).all(|number| number >= before)
-    }
-
-    /// Gives up all that is owed, as the last thing.
-    pub(crate) fn close(&mut self, reason: Reason) {
-        self.seal(Instant::now());
-        for flight in std::mem::take(&mut self.flights) {
-            self.put_back(flight.job);
-        }
-        while let Some(mut job) = self.backlog.pop() {
-            self.give_up(&mut job, reason);
-        }
+        let flights = self.flights.jobs().filter(|job| !job.is_adopted());
+        let in_memory = flights.chain(self.backlog.oldest()).map(|job| job.number);
+        in_memory.chain(self.backlog.disk.front().map(|(number, _)| number)).all(|number| number >= before)
     }
 
     /// The worker died: what was in flight is to be sent again, and what the store has, to be asked for again.
@@ -338,12 +390,13 @@ impl Lane {
 
     /// When the lane must be ticked next, if that is a matter of time.
     pub(crate) fn due(&mut self, now: Instant) -> Option<Instant> {
-        self.send_due(now).into_iter().chain(self.ask_due()).min()
+        let show_due = self.fallback.as_ref().and_then(|fallback| fallback.due(now));
+        self.send_due(now).into_iter().chain(self.ask_due()).chain(show_due).min()
     }
 
     fn send_due(&mut self, now: Instant) -> Option<Instant> {
         if let Some(until) = self.pace.due() {
-            let has_some = !self.backlog.is_empty() || self.batcher.open().is_some();
+            let has_some = self.owes_more() || self.batcher.open().is_some();
             return has_some.then_some(until);
         }
         if !self.may_seal(now) {
@@ -366,8 +419,20 @@ impl Lane {
     }
 
     /// What is held besides the backlog.
+    #[inline]
     fn other_bytes(&self) -> usize {
-        self.flights.held_bytes() + self.batcher.open().map_or(0, Stored::held_bytes)
+        let open = self.batcher.open().map_or(0, Stored::held_bytes);
+        self.flights.held_bytes() + open + self.backlog.disk.waiting_bytes()
+    }
+
+    /// Whether anything waits to be sent.
+    fn owes_more(&self) -> bool {
+        !self.backlog.is_empty() || self.backlog.disk.has_adopted()
+    }
+
+    /// No record waits for its batch to fill any more.
+    pub(crate) fn stop_lingering(&mut self) {
+        self.batcher.stop_lingering();
     }
 
     /// Somebody waits in a flush until `deadline`.

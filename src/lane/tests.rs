@@ -1,5 +1,7 @@
 //! A lane without a network and without a clock: each request is answered by hand, at whatever time.
 
+mod disk;
+
 use super::*;
 use crate::backend::{Batch, Facts, Payload, Reply, Verdict};
 use crate::config::BacklogOverflow;
@@ -53,7 +55,7 @@ impl Desk {
     }
 
     fn with(backlog_bytes: usize, in_flight: usize) -> Self {
-        let settings = LaneSettings {
+        Self::of(LaneSettings {
             backlog_bytes,
             backlog_overflow: BacklogOverflow::DropOldest,
             batch_bytes: 1024,
@@ -63,11 +65,14 @@ impl Desk {
             retry_for: Duration::from_secs(24 * 3600),
             compression: crate::config::Compression::None,
             ..LaneSettings::default()
-        };
+        })
+    }
+
+    fn of(settings: LaneSettings) -> Self {
         let lane = Lane::new(LaneParts {
             index: 0,
             name: "later".into(),
-            backend: Box::new(Later),
+            backend: Arc::new(Later),
             client: Client::new(Options { url: "http://localhost/in".into(), ..Options::default() }).unwrap(),
             schedule: None,
             origin: Arc::new(Origin { incarnation: 1, resource: Resource::new("shop") }),
@@ -124,16 +129,16 @@ impl Desk {
     fn next_request(&mut self) -> (u64, usize) {
         self.pass(Duration::from_secs(70));
         let flight = self.lane.flights.iter().next().expect("a request is under way");
-        (flight.job.number, flight.payload_bytes)
+        (flight.job.id, flight.payload_bytes)
     }
 
     fn end(&mut self, number: u64, result: Result<Reply, Failure>) {
-        self.lane.end(Outcome { lane: 0, number, result }, self.now);
+        self.lane.end(Outcome { lane: 0, job: number, result }, self.now);
         self.tick();
     }
 
     /// Delivered, owed, dropped.
-    fn books(&self) -> (u64, u64, u64) {
+    fn books(&mut self) -> (u64, u64, u64) {
         let mut books = self.lane.new_books();
         self.lane.publish(&mut books);
         let drained = self.sequence;
@@ -224,8 +229,13 @@ fn whatever_happens_to_a_question_the_batch_is_not_sent_again_before_five_minute
 #[test]
 fn a_store_that_does_not_answer_questions_is_not_well_and_that_passes() {
     let state = |desk: &Desk| {
-        let mut health =
-            DestinationHealth { name: String::new(), state: DestinationState::Held, last_failure: None, in_flight: 0 };
+        let mut health = DestinationHealth {
+            name: String::new(),
+            state: DestinationState::Held,
+            last_failure: None,
+            in_flight: 0,
+            spool: None,
+        };
         desk.lane.publish_health(&mut health);
         health.state
     };
@@ -288,7 +298,7 @@ fn what_is_asked_for_counts_against_the_backlog_and_the_books_balance() {
     let (delivered, owed, dropped) = desk.books();
     assert_eq!((delivered, owed + dropped), (0, 1_000));
     assert!(owed > 0 && dropped > 0, "{owed} owed, {dropped} dropped");
-    desk.lane.close(Reason::Deadline);
+    desk.lane.close(Reason::Deadline, Instant::now() + MS(1_000));
     assert_eq!(desk.books(), (0, 0, 1_000));
 }
 

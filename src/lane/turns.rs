@@ -5,7 +5,8 @@
 //!
 //! Oldest first, as without any of this, where only one request at a time was asked for, which promises the order
 //! of arrival; while the store is not well; and while what is owed is too old for the store to take it once it has
-//! newer records: [`Facts::reorder_within`](crate::backend::Facts::reorder_within).
+//! newer records: [`Facts::reorder_within`](crate::backend::Facts::reorder_within). What an earlier process left behind
+//! holds up no live record: where its age would matter it goes to a place of its own.
 
 use std::time::{Duration, Instant};
 
@@ -24,11 +25,16 @@ pub(super) struct Turns {
     first_live: u64,
     /// The last request that was begun was for live records, and the next is not if there are others.
     was_live: bool,
+    /// The last one was for what an earlier process owed.
+    was_adopted: bool,
 }
 
 impl Turns {
     fn is_live(&self, job: &Job, now: Instant) -> bool {
-        job.number >= self.first_live && !job.tried && now.saturating_duration_since(job.sealed()) < LIVE
+        job.number >= self.first_live
+            && !job.tried
+            && !job.is_read()
+            && now.saturating_duration_since(job.sealed()) < LIVE
     }
 }
 
@@ -41,11 +47,8 @@ impl Lane {
 
     /// The batch for the next request, and whether its records are live.
     pub(super) fn next_job(&mut self, now: Instant) -> Option<(Job, bool)> {
-        if self.in_flight == 1 {
-            return self.backlog.pop().map(|job| (job, false));
-        }
-        if !self.passes(now) {
-            return self.backlog.pop_least_suspect(self.reorder_within / 2).map(|job| (job, false));
+        if self.in_flight == 1 || !self.passes(now) {
+            return self.next_old(now).map(|job| (job, false));
         }
         let may_drain = self.may_drain(now);
         if !(self.turns.was_live && may_drain)
@@ -60,10 +63,35 @@ impl Lane {
             }
             return None;
         }
-        let job = self.backlog.pop_least_suspect(self.reorder_within / 2)?;
+        let job = self.next_old(now)?;
         let is_live = self.turns.is_live(&job, now);
         self.turns.was_live = is_live;
         Some((job, is_live))
+    }
+
+    /// What was owed for longest, by an earlier process first. With one request at a time the two take turns, each in its
+    /// order, as they do while somebody waits in a flush, which is for our own.
+    fn next_old(&mut self, now: Instant) -> Option<Job> {
+        let may_read = self.may_read();
+        let take_turns = self.in_flight == 1 || self.pace.is_hurried(now);
+        let own_first = take_turns && self.turns.was_adopted;
+        let mut adopted = if own_first { None } else { self.backlog.disk.next_adopted(may_read, now) };
+        if adopted.is_none()
+            && let Some(own) = self.next_own(may_read, now)
+        {
+            self.turns.was_adopted = false;
+            return Some(own);
+        }
+        adopted = adopted.or_else(|| self.backlog.disk.next_adopted(may_read, now));
+        self.turns.was_adopted = adopted.is_some();
+        adopted
+    }
+
+    fn next_own(&mut self, may_read: bool, now: Instant) -> Option<Job> {
+        match self.in_flight {
+            1 => self.backlog.pop(may_read, now),
+            _ => self.backlog.pop_least_suspect(self.reorder_within / 2, may_read, now),
+        }
     }
 
     /// Whether the open batch, if it was sealed now, would go before what is waiting.
@@ -77,8 +105,15 @@ impl Lane {
     fn passes(&self, now: Instant) -> bool {
         // Half of what the store takes: the other half is for what fails meanwhile, and for clocks.
         let within = self.reorder_within / 2;
-        let reaches = |job: &Job| now.saturating_duration_since(job.stored().opened()) <= within;
-        self.in_flight > 1 && self.pace.is_well() && self.backlog.oldest_in_order().is_none_or(reaches)
+        let reaches = |came: Instant| now.saturating_duration_since(came) <= within;
+        let in_memory = self.backlog.oldest_in_order();
+        // What goes to a place of its own is in nobody's way. Of what is on disk this is known by its age alone.
+        let replays =
+            |came: Instant| self.replays_after.is_some_and(|after| now.saturating_duration_since(came) > after);
+        self.in_flight > 1
+            && self.pace.is_well()
+            && in_memory.is_none_or(|job| reaches(job.stored().opened()) || self.may_replay(job))
+            && self.backlog.disk.front().is_none_or(|(_, sealed)| reaches(sealed) || replays(sealed))
     }
 
     /// Whether one more request may carry what is owed for longer.

@@ -66,6 +66,14 @@ impl Secret {
         Self(Source::File(path.into()))
     }
 
+    /// What it is, unless a file says that.
+    pub(crate) fn as_value(&self) -> Option<&str> {
+        match &self.0 {
+            Source::Value(value) => Some(value),
+            Source::File(_) => None,
+        }
+    }
+
     pub(super) fn path(&self) -> Option<&Path> {
         match &self.0 {
             Source::Value(_) => None,

@@ -20,8 +20,11 @@ mod ledger;
 mod otlp;
 mod overflow;
 mod poison;
+mod quarantine;
 mod retry;
 mod splunk;
+#[cfg(unix)]
+mod spool;
 mod syslog;
 #[cfg(feature = "google_cloud")]
 mod tokens;

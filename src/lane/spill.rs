@@ -1,0 +1,247 @@
+//! What goes to disk, when, and what comes back from it.
+//!
+//! By day: batches beyond half of the memory backlog, oldest first, so that what is on disk is older than what waits in
+//! memory; or each one when it is sealed. At the end, and when the ring needs its room: all that is owed. What
+//! cannot be written stays in memory, as if there were no disk, until it can.
+
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use super::disk::Write;
+use super::job::Job;
+use super::{Lane, LaneSettings};
+use crate::config::BacklogOverflow;
+use crate::ledger::Reason;
+use crate::spool::Source;
+use crate::voice::Topic;
+
+/// Batches on disk that are given up in one look, as each is read for it.
+const EXPIRE_AT_ONCE: usize = 8;
+
+/// How soon it is looked again for batches that could go to disk, where there was none.
+const RELIEVE_AGAIN: Duration = Duration::from_millis(10);
+
+/// How fast a disk takes at least what is owed at the end, in bytes a second, and what is granted it beside.
+const BYTES_PER_SECOND: usize = 50_000_000;
+const TO_CLOSE: Duration = Duration::from_millis(50);
+
+impl Lane {
+    /// Gives the lane its share of a spool. With `waits` a full queue makes callers wait, and nothing is given up to make
+    /// room.
+    pub(crate) fn set_spool(&mut self, spool: Box<dyn Write>, waits: bool) {
+        let LaneSettings { spool: settings, backlog_overflow, .. } = &self.parts.settings;
+        let overflow = if waits { BacklogOverflow::DropNewest } else { *backlog_overflow };
+        if let Some(settings) = settings.clone() {
+            self.backlog.disk.set_own(spool, settings, overflow);
+            self.disk_trouble = None;
+        }
+    }
+
+    /// Its spool cannot be had, for now.
+    pub(crate) fn miss_spool(&mut self, why: String) {
+        self.disk_trouble = Some(why);
+    }
+
+    /// How soon what was handed over survives a loss of power, where it does.
+    pub(crate) fn safe_after(&self) -> Option<Duration> {
+        let settings = self.parts.settings.spool.as_ref().filter(|_| self.backlog.disk.takes_all())?;
+        settings.fsync.filter(|_| self.disk_trouble.is_none())
+    }
+
+    /// Records that would be lost with the process: those that wait, and those that may be at the store.
+    pub(crate) fn at_risk(&self) -> (u64, u64) {
+        let in_memory = |job: &&Job| job.copies().is_empty() && !self.stands_in_ring(job.stored());
+        let waiting = self.backlog.waiting().filter(in_memory).map(Job::owed).sum::<u64>();
+        let open = self.batcher.open().filter(|open| !self.stands_in_ring(open)).map_or(0, |open| open.len() as u64);
+        (waiting + open, self.flights.jobs().filter(in_memory).map(Job::owed).sum())
+    }
+
+    pub(crate) fn has_spool(&self) -> bool {
+        self.backlog.disk.has_spool()
+    }
+
+    /// Where it is, for a person.
+    pub(crate) fn dir(&self) -> String {
+        let settings = self.parts.settings.spool.as_ref();
+        settings.map_or_else(String::new, |spool| spool.dir.display().to_string())
+    }
+
+    /// Takes over what an earlier process owed to the same store.
+    pub(crate) fn adopt(&mut self, source: Box<dyn Source>, now: Instant) {
+        self.backlog.disk.adopt(source, now);
+    }
+
+    /// Whether one more batch may be read from disk.
+    pub(super) fn may_read(&self) -> bool {
+        let flights = self.flights.under_way().map(|flight| &flight.job);
+        let in_memory = flights.chain(self.backlog.waiting()).chain(self.backlog.disk.waiting());
+        let read = in_memory.filter(|job| job.is_read() && !job.is_at_fault()).count();
+        let most = self.parts.settings.backlog_bytes;
+        read == 0 || (read < self.in_flight && self.backlog.held_bytes() < most / 4 * 3)
+    }
+
+    /// The memory is half full: the oldest batches go to disk until it is no more.
+    #[cold]
+    pub(super) fn relieve(&mut self, bytes: usize, now: Instant) {
+        // What did not help a moment ago is not tried for each record.
+        if self.relieved_in_vain.is_some_and(|at| now.saturating_duration_since(at) < RELIEVE_AGAIN) {
+            return;
+        }
+        for job in self.backlog.disk.take_waiting(Job::can_leave) {
+            self.backlog.disk.put_back(&job);
+        }
+        self.backlog.set_other_bytes(self.other_bytes());
+        while self.backlog.is_pressed(bytes) {
+            let disk = &self.backlog.disk;
+            let oldest = self
+                .backlog
+                .waiting()
+                .position(|job| job.can_leave() && (!job.copies().is_empty() || disk.takes(job.number, now)));
+            let Some(mut job) = oldest.and_then(|at| self.backlog.remove(at)) else { break };
+            if !job.copies().is_empty() {
+                self.backlog.disk.put_back(&job);
+            } else if !self.backlog.disk.write(&mut job, false, now) {
+                self.backlog.put_back(job);
+                break;
+            }
+        }
+        self.relieved_in_vain = self.backlog.is_pressed(bytes).then_some(now);
+        self.tell_of_disk(now);
+    }
+
+    /// Gives up what is on disk, and has been owed for too long.
+    pub(super) fn expire_on_disk(&mut self, limit: Duration, now: Instant) {
+        for mut job in self.backlog.disk.take_waiting(|job| now >= job.sealed() + limit) {
+            self.give_up(&mut job, Reason::Expired);
+            self.put_back(job);
+        }
+        if self.pace.is_well() || limit.is_zero() {
+            return;
+        }
+        for _ in 0..EXPIRE_AT_ONCE {
+            let disk = &mut self.backlog.disk;
+            let is_over = |since: Instant| now >= since + limit;
+            let own = disk.front().is_some_and(|(_, sealed)| is_over(sealed));
+            let adopted = || disk.adopted_since().is_some_and(is_over);
+            let job = if own {
+                disk.read_own(now)
+            } else if adopted() {
+                disk.next_adopted(true, now)
+            } else {
+                None
+            };
+            let Some(mut job) = job else { return };
+            self.give_up(&mut job, Reason::Expired);
+            self.put_back(job);
+        }
+    }
+
+    /// Writes all that was sealed and stands in memory alone, what is in flight as well, and goes on; until then at most.
+    pub(crate) fn spool_all(&mut self, until: Instant, now: Instant) {
+        if self.has_spool() {
+            self.write_where(|_| true, until, now);
+        }
+    }
+
+    /// The ring needs the room of records up to that one: all batches that hold such go to disk. Says whether that is so.
+    pub(crate) fn yield_ring(&mut self, position: u64, now: Instant) -> bool {
+        if !self.has_spool() {
+            return false;
+        }
+        let is_within = |stored: &crate::batch::Stored| stored.len() > 0 && stored.sequence(0) <= position;
+        if self.batcher.open().is_some_and(is_within) {
+            self.seal(now);
+        }
+        self.write_where(|job| is_within(job.stored()), now + Duration::from_secs(1), now)
+    }
+
+    /// Writes those jobs of this process's that stand in memory alone; says whether none of them does any more.
+    fn write_where(&mut self, which: impl Fn(&Job) -> bool, until: Instant, now: Instant) -> bool {
+        let begun = Instant::now();
+        let (waiting, disk) = self.backlog.waiting_and_disk();
+        let is_due = |job: &&mut Job| job.copies().is_empty() && which(job);
+        let mut jobs: Vec<_> = self.flights.jobs_mut().chain(waiting).filter(is_due).collect();
+        jobs.sort_by_key(|job| job.number);
+        let is_done = jobs.into_iter().all(|job| now + begun.elapsed() < until && disk.write(job, true, now));
+        self.tell_of_disk(now);
+        is_done
+    }
+
+    /// What it takes to write all that stands in memory alone.
+    pub(crate) fn time_to_spool(&self) -> Duration {
+        if !self.has_spool() {
+            return Duration::ZERO;
+        }
+        let jobs = self.flights.jobs().chain(self.backlog.waiting()).filter(|job| job.copies().is_empty());
+        let bytes: usize = jobs.map(|job| job.stored().held_bytes()).sum();
+        let open = self.batcher.open().map_or(0, |open| open.held_bytes());
+        TO_CLOSE + Duration::from_secs_f64((bytes + open) as f64 / BYTES_PER_SECOND as f64)
+    }
+
+    pub(crate) fn is_well(&self) -> bool {
+        self.pace.is_well()
+    }
+
+    /// The last act: what is owed stays on disk where there is one, and what cannot be written until then in the ring if there
+    /// is one, and is lost otherwise.
+    pub(crate) fn close(&mut self, reason: Reason, until: Instant) {
+        let now = Instant::now();
+        self.seal(now);
+        let mut jobs: Vec<Job> = std::mem::take(&mut self.flights).into_iter().map(|flight| flight.job).collect();
+        jobs.extend(std::iter::from_fn(|| self.backlog.pop_memory()));
+        jobs.extend(self.backlog.disk.take_waiting(|_| true));
+        jobs.sort_by_key(|job| (job.is_adopted(), job.number));
+        for mut job in jobs.into_iter().filter(|job| !job.is_settled()) {
+            if !job.copies().is_empty() {
+                self.settled_on_disk += job.copied_in_vain();
+                self.backlog.disk.put_back(&job);
+            } else if (Instant::now() >= until || !self.backlog.disk.write(&mut job, false, now))
+                && !self.leave_in_ring(&mut job)
+            {
+                self.give_up(&mut job, reason);
+            }
+        }
+        self.backlog.disk.close();
+        self.tell_of_disk(now);
+    }
+
+    /// Writes down what was lost and found on disk.
+    pub(super) fn hear_of_disk(&mut self) {
+        let news = self.backlog.disk.news();
+        self.counts.adopted += news.adopted;
+        for (reason, counts) in news.dropped {
+            for (severity, count) in crate::frame::Severity::ALL.into_iter().zip(counts) {
+                self.counts.dropped.add(reason, severity, count);
+            }
+        }
+    }
+
+    pub(super) fn tell_of_disk(&mut self, now: Instant) {
+        let (topic, name) = (Topic::at("spool", self.parts.index), &self.parts.name);
+        match self.backlog.disk.complaint() {
+            Some(why) if self.disk_trouble.as_ref() != Some(&why) => {
+                self.parts.voice.say(
+                    topic,
+                    || format!("what is owed to {name} is kept in memory alone for now: {why} (LOGCHUTE_SPOOL_DIR, LOGCHUTE_SPOOL_BYTES)"),
+                    now,
+                );
+                self.disk_trouble = Some(why);
+            }
+            None if self.disk_trouble.take().is_some() => {
+                let dir = self.dir();
+                self.parts.voice.recovered(topic, || format!("what is owed to {name} goes to {dir} again"));
+            }
+            _ => {}
+        }
+    }
+
+    /// A batch that the store would refuse by now where live records go is sent to a place of its own, unless it may be
+    /// at the store already.
+    pub(super) fn may_replay(&self, job: &Job) -> bool {
+        let Some(after) = self.replays_after else { return false };
+        // Of what an earlier process left, newer records are at the store by the time it comes there: ours.
+        let after = if job.is_adopted() { after.min(self.reorder_within / 2) } else { after };
+        let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let limit = since_1970.saturating_sub(after).as_nanos().min(i64::MAX as u128) as i64;
+        !job.tried && job.stored().len() > 0 && job.stored().nanos(0) < limit
+    }
+}
