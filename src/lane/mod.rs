@@ -39,7 +39,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::backend::Backend;
-use crate::batch::{Batcher, Limits, Mode, Origin, Stored};
+use crate::batch::{Batcher, Limits, Origin, Stored};
 use crate::config::LaneSettings;
 use crate::contain::contained;
 use crate::crash;
@@ -50,7 +50,7 @@ use crate::voice::Voice;
 use crate::wire::Client;
 use backlog::Backlog;
 use fallback::Fallback;
-pub(crate) use fallback::Teed;
+pub(crate) use fallback::{AT_THE_END, Teed};
 use flight::{End, Flight, Flights};
 pub(crate) use flight::{Outcome, Sending};
 use job::Job;
@@ -94,8 +94,6 @@ pub(crate) struct Lane {
     turns: Turns,
     /// How much older than the newest record that it has one may be for the store to take it.
     reorder_within: Duration,
-    /// How what the store refuses as it is goes again.
-    second_mode: Mode,
     fallback: Option<Fallback>,
     quarantine: Option<Quarantine>,
     next_number: u64,
@@ -112,6 +110,8 @@ pub(crate) struct Lane {
     disk_trouble: Option<String>,
     /// Records that stand on disk beside others of their batch that are owed, and are not owed themselves.
     settled_on_disk: u64,
+    /// When the memory was half full last and nothing could go to disk.
+    relieved_in_vain: Option<Instant>,
     hold: ring::Hold,
 }
 
@@ -138,7 +138,6 @@ impl Lane {
             pace: Pace::new(in_flight, parts.schedule.take()),
             turns: Turns::default(),
             reorder_within: facts.reorders_within(),
-            second_mode: facts.replays_older_than().map_or(Mode::Fallback, |_| Mode::Replay),
             fallback: parts.settings.fallback.map(Fallback::new),
             quarantine: parts.settings.quarantine.clone().map(Quarantine::at),
             next_number: 0,
@@ -151,6 +150,7 @@ impl Lane {
             replays_after: facts.replays_older_than(),
             disk_trouble: None,
             settled_on_disk: 0,
+            relieved_in_vain: None,
             hold: ring::Hold::default(),
             parts,
         }

@@ -389,6 +389,7 @@ impl Segment {
     }
 
     fn set_settled(&mut self, mut at: u64, mut len: u64, mut counts: Counts) {
+        self.apart.remove(&at);
         if let Some((&earlier, &Apart::Settled { len: earlier_len, counts: its })) = self.apart.range(..at).next_back()
             && earlier + earlier_len == at
         {
