@@ -45,6 +45,11 @@ impl Lane {
         given_up > 0 && self.in_memory_alone().any(|stored| first_place(stored, 0).is_some_and(|at| at < given_up))
     }
 
+    /// Whether all that it owes in memory stands in the ring as well, but for records that logchute wrote itself.
+    pub(super) fn is_safe_in_ring(&self) -> bool {
+        self.hold.is_there && !self.is_in_memory_alone()
+    }
+
     /// The ring needs the room before that place: what the lane owes of it goes to disk, and what cannot is kept in memory
     /// alone.
     pub(crate) fn yield_ring_before(&mut self, place: u64, now: Instant) {
