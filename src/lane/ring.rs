@@ -45,9 +45,11 @@ impl Lane {
         given_up > 0 && self.in_memory_alone().any(|stored| first_place(stored, 0).is_some_and(|at| at < given_up))
     }
 
-    /// Whether all that it owes in memory stands in the ring as well, but for records that logchute wrote itself.
-    pub(super) fn is_safe_in_ring(&self) -> bool {
-        self.hold.is_there && !self.is_in_memory_alone()
+    /// Whether records of it survive the process in the ring, at the least the newest. Of our own, none stand there, and none
+    /// are missed.
+    pub(super) fn stands_in_ring(&self, stored: &Stored) -> bool {
+        let newest = (0..stored.len()).map(|at| stored.sequence(at)).rev().find(|&number| is_place(number));
+        self.hold.is_there && newest.is_none_or(|newest| newest >= self.hold.given_up)
     }
 
     /// The ring needs the room before that place: what the lane owes of it goes to disk, and what cannot is kept in memory
