@@ -39,7 +39,7 @@ impl Drop for Dir {
 /// A pipeline to that store, tried again each millisecond, with a ring of 64 KiB.
 fn ringed(store: &Store, dir: &Dir) -> (Builder, Diary) {
     let (builder, diary) = to(Plain::to(store).quick());
-    (builder.ring_dir(dir.0.join("ring")).queue_bytes(64 * KIB), diary)
+    (builder.ring_dir(dir.0.join("ring")).queue_bytes(64 * KIB).linger(ms(5)), diary)
 }
 
 #[test]
@@ -98,7 +98,8 @@ fn an_outage_that_is_larger_than_the_ring_loses_nothing_and_is_said_to_be_in_mem
     until("it is said", || logs.health().acceptance == Acceptance::Memory);
     assert_eq!(logs.ledger().lost(), 0, "{}", logs.ledger());
     store.come_back();
-    until("all has come", || logs.ledger().destinations[0].delivered == 400);
+    assert!(store.wait_for(400, std::time::Duration::from_secs(8)), "{} {:?}", logs.ledger(), logs.health());
+    until("all is settled", || logs.ledger().destinations[0].delivered >= 400);
     until("it is safe again", || logs.health().acceptance == Acceptance::ProcessCrash);
     close(&logs);
     all_there(&store.records(), 1, 400);
