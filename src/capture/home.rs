@@ -83,8 +83,12 @@ impl Home {
     /// What this child handed to the parent's queue, as far as that can be told: what came into the copy of it since its
     /// worker was heard of last. Some of that the parent's threads may have handed over right before the fork.
     fn strayed(&self, queue: &Queue) -> u64 {
-        let before = self.accepted.load(Ordering::Relaxed);
         let lost = queue.losses().total().saturating_sub(self.lost.load(Ordering::Relaxed));
+        if queue.is_foreign() {
+            // It took nothing of this process.
+            return lost;
+        }
+        let before = self.accepted.load(Ordering::Relaxed);
         queue.accepted(before) - before + lost
     }
 }
@@ -108,6 +112,10 @@ impl Intake {
             return Lives::There(Arc::clone(heir));
         }
         if process::id() == self.home.pid {
+            if self.queue.is_foreign() {
+                // A child in a namespace of its own, with the number that its parent has.
+                return Lives::Nowhere(Reason::Fork);
+            }
             // It is busy, or has ended: not asked after again for a while.
             self.home.heard.store(nanos, Ordering::Relaxed);
             return Lives::Here;

@@ -21,6 +21,7 @@ use crate::flush::Control;
 use crate::frame::Severity;
 use crate::ledger::{Ledger, Losses, Reason};
 use crate::mute;
+use crate::process::let_go;
 use crate::recipe::Recipe;
 use crate::voice::Voice;
 
@@ -125,6 +126,7 @@ impl Forks {
     }
 
     fn start(&self, lost: u64) -> Result<(Arc<Intake>, Arc<Control>), Error> {
+        let_go();
         // No heirs: those of a grandchild are looked for where this one was found.
         let built = self.recipe.build(None)?;
         built.intake.queue.count_strayed(lost);

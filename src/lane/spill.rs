@@ -49,9 +49,9 @@ impl Lane {
 
     /// Records that would be lost with the process: those that wait, and those that may be at the store.
     pub(crate) fn at_risk(&self) -> (u64, u64) {
-        let in_memory = |job: &&Job| job.copies().is_empty();
+        let in_memory = |job: &&Job| job.copies().is_empty() && !self.stands_in_ring(job.stored());
         let waiting = self.backlog.waiting().filter(in_memory).map(Job::owed).sum::<u64>();
-        let open = self.batcher.open().map_or(0, |open| open.len() as u64);
+        let open = self.batcher.open().filter(|open| !self.stands_in_ring(open)).map_or(0, |open| open.len() as u64);
         (waiting + open, self.flights.jobs().filter(in_memory).map(Job::owed).sum())
     }
 

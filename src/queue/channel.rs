@@ -134,10 +134,6 @@ impl Channel {
         self.word.fetch_or(CLOSED, Ordering::AcqRel);
     }
 
-    pub(super) fn is_closed(&self) -> bool {
-        self.word.load(Ordering::Acquire) & CLOSED != 0
-    }
-
     pub(super) fn len(&self) -> usize {
         self.receiver.len()
     }

@@ -20,6 +20,7 @@ mod wake;
 
 use std::path::Path;
 use std::process;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::config::Overflow;
@@ -40,6 +41,8 @@ pub(crate) struct Queue {
     overflow: Overflow,
     /// The process that drains it.
     pid: u32,
+    /// Not asked of a ring, which a forked child shares with its parent.
+    closed: AtomicBool,
     losses: LossCounters,
     room: Room,
     wake: Wake,
@@ -64,6 +67,7 @@ impl Queue {
             way,
             overflow,
             pid: process::id(),
+            closed: AtomicBool::new(false),
             losses: LossCounters::default(),
             room: Room::default(),
             wake: Wake::default(),
@@ -183,6 +187,7 @@ impl Queue {
 
     /// Accepts nothing any more; what was accepted stays.
     pub(crate) fn close(&self) {
+        self.closed.store(true, Ordering::Release);
         match &self.way {
             Way::Channel(channel) => channel.close(),
             Way::Ring(ring) => ring.close(),
@@ -200,12 +205,9 @@ impl Queue {
         }
     }
 
-    /// Whether it was closed.
+    /// Whether it was closed by this process, or by one that forked it, before that.
     pub(crate) fn is_closed(&self) -> bool {
-        match &self.way {
-            Way::Channel(channel) => channel.is_closed(),
-            Way::Ring(ring) => ring.is_closed(),
-        }
+        self.closed.load(Ordering::Acquire)
     }
 
     pub(crate) fn wake(&self) -> &Wake {

@@ -90,10 +90,6 @@ impl Ring {
         match *self {}
     }
 
-    pub(super) fn is_closed(&self) -> bool {
-        match *self {}
-    }
-
     pub(super) fn close(&self) {
         match *self {}
     }

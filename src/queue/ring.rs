@@ -27,6 +27,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
 
 use rustix::mm::{self, Advice, MapFlags, ProtFlags};
 
+use crate::crash;
 use crate::frame::portable::{self, Site};
 use crate::frame::{Frame, Severity};
 use crate::resource::Resource;
@@ -171,10 +172,6 @@ impl Ring {
         self.made.dir()
     }
 
-    pub(super) fn is_closed(&self) -> bool {
-        self.order.is_closed()
-    }
-
     /// Accepts nothing any more; not for a fork's sake, whose parent goes on.
     pub(super) fn close(&self) {
         if !self.is_foreign() {
@@ -221,7 +218,7 @@ impl Mapping {
         let bytes = made.header().file_bytes();
         let (protection, flags) = (ProtFlags::READ | ProtFlags::WRITE, MapFlags::SHARED);
         // SAFETY: the kernel chooses the place, so that no memory of this process is affected.
-        let place = unsafe { mm::mmap(ptr::null_mut(), bytes, protection, flags, made.file(), 0)? };
+        let place = unsafe { mm::mmap(ptr::null_mut(), bytes, protection, flags, made.to_map()?, 0)? };
         let words = NonNull::new(place.cast()).ok_or_else(|| io::Error::other("mapped at address 0"))?;
         let mapping = Self { words, len: bytes / size_of::<AtomicU64>() };
         for advice in [Advice::LinuxPopulateWrite, Advice::LinuxDontDump] {
@@ -299,6 +296,11 @@ impl Memory for Mapping {
         for word in &self.words()[at..at + words] {
             word.store(0, Ordering::Relaxed);
         }
+    }
+
+    #[inline]
+    fn passes(&self, point: &'static str) {
+        crash::at(point);
     }
 }
 

@@ -17,6 +17,7 @@ use super::segment::{Segment, Unreadable};
 use super::share::{Held, Share};
 use super::shelf::PAUSE;
 use super::{Found, state};
+use crate::crash;
 
 /// Owners that are adopted at a time; each takes a lock and the segment that is being read.
 const ADOPTED: usize = 4;
@@ -239,9 +240,11 @@ impl Looking {
         }
         let files = noted.segments.len() + usize::from(is_counted);
         let held = Arc::new(Held::new(Arc::clone(share), owner, file, files));
+        crash::at("spool.adopt");
         if noted.has_state {
             let lanes = state::read(&*share.dir, owner).unwrap_or_default();
             let _ = share.dir.unlink(&name::state(owner));
+            crash::at("spool.adopt");
             let lost = lanes.into_iter().filter(|lane| lane.waiting + lane.in_flight > 0);
             found.extend(lost.map(|lane| Found::Lost {
                 fingerprint: lane.fingerprint,

@@ -1,6 +1,8 @@
 //! What is seen from outside.
 
 use std::collections::BTreeSet;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use logchute::testing::{Answer, Store};
@@ -75,8 +77,12 @@ fn status(end: &End) -> i64 {
 
 /// A child that loses nothing, with a connection and ids of its own, while the parent keeps what it has.
 fn whole(role: &str) {
+    whole_with(role, &[]);
+}
+
+fn whole_with(role: &str, settings: &[(&str, &str)]) {
     let store = Store::new();
-    let end = run(role, &store, &[]);
+    let end = run(role, &store, settings);
     assert_eq!(messages(&store, "child"), numbered("child", 1_000), "{end:#?}");
     assert_eq!(messages(&store, "parent"), numbered("parent", 2));
     let (child, parent) = (&ledgers(&end, "child")[0], &ledgers(&end, "parent")[0]);
@@ -85,7 +91,82 @@ fn whole(role: &str) {
     assert_eq!(store.connections(), 2, "the parent's is its own");
     assert!(incarnations(&store, "child").is_disjoint(&incarnations(&store, "parent")));
     assert_eq!(status(&end), 0);
-    assert_eq!(end.said(), [""; 0], "nothing was lost, so there is nothing to say");
+    // Where there is no tmpfs.
+    let told: Vec<_> = end.said().into_iter().filter(|line| !line.contains("is not on tmpfs")).collect();
+    assert_eq!(told, [""; 0], "nothing was lost, so there is nothing to say");
+}
+
+/// A directory that is gone with it.
+struct Dir(PathBuf);
+
+impl Dir {
+    fn new(name: &str) -> Self {
+        let tmpfs = Some(PathBuf::from("/dev/shm")).filter(|dir| dir.is_dir());
+        let dir = tmpfs.unwrap_or_else(std::env::temp_dir).join(format!("logchute-fork-{}-{name}", std::process::id()));
+        std::fs::DirBuilder::new().mode(0o700).create(&dir).unwrap();
+        Self(dir)
+    }
+
+    fn path(&self) -> &str {
+        self.0.to_str().unwrap()
+    }
+
+    fn is_empty(&self) -> bool {
+        std::fs::read_dir(&self.0).unwrap().next().is_none()
+    }
+}
+
+impl Drop for Dir {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// With a ring, and with a spool: children have files of their own there.
+#[cfg(target_os = "linux")]
+fn with_files() -> Vec<Case> {
+    let mut cases = Vec::new();
+    for role in ["after_fork", "noticed", "at_once_with_a_ring"] {
+        cases.push(case(format!("with_a_ring_a_child_loses_nothing_whether_it_is_aware_or_not::{role}"), move || {
+            let dir = Dir::new(&format!("ring-{role}"));
+            whole_with(role, &[("LOGCHUTE_RING_DIR", dir.path())]);
+            assert!(dir.is_empty(), "nothing is owed, so no file is left");
+        }));
+    }
+    cases.push(case("with_a_spool_and_a_ring_eight_children_lose_nothing", || {
+        let (ring, spool) = (Dir::new("ring-pre-fork"), Dir::new("spool-pre-fork"));
+        let settings =
+            [("LOGCHUTE_RING_DIR", ring.path()), ("LOGCHUTE_SPOOL_DIR", spool.path()), ("LOGCHUTE_SPOOL", "always")];
+        let store = Store::new();
+        let end = run("pre_fork", &store, &settings);
+        assert_eq!(ledgers(&end, "child").len(), CHILDREN, "{end:#?}");
+        assert_eq!(messages(&store, "child").len(), CHILDREN * 500, "{end:#?}");
+        assert_eq!(store.distinct(), CHILDREN * 500 + 2, "no two have the same id");
+    }));
+    for what in ["LOGCHUTE_RING_DIR", "LOGCHUTE_SPOOL_DIR"] {
+        cases.push(case(format!("what_a_dead_parent_owed_is_taken_over_while_its_child_lives::{what}"), move || {
+            let (dir, marks) = (Dir::new(what), Dir::new(&format!("marks-{what}")));
+            let gone = marks.0.join("gone");
+            let store = Store::refusing();
+            // Its records are refused, and it is gone; the child goes on, and sends what it finds once the store is back.
+            let settings = [(what, dir.path()), ("LOGCHUTE_SHUTDOWN", "500ms"), ("GONE", gone.to_str().unwrap())];
+            std::thread::scope(|scope| {
+                let comes_back = || {
+                    let patience = std::time::Instant::now() + Duration::from_secs(30);
+                    while !gone.exists() {
+                        assert!(std::time::Instant::now() < patience, "the parent does not end");
+                        std::thread::sleep(Duration::from_millis(10));
+                    }
+                    store.come_back();
+                };
+                scope.spawn(comes_back);
+                run("outlived", &store, &settings);
+            });
+            assert_eq!(messages(&store, "parent"), numbered("parent", 10));
+            assert_eq!(messages(&store, "child"), numbered("child", 1));
+        }));
+    }
+    cases
 }
 
 pub(crate) fn all() -> Vec<Case> {
@@ -126,6 +207,8 @@ pub(crate) fn all() -> Vec<Case> {
             assert_eq!(store.distinct(), 42);
         }),
     ];
+    #[cfg(target_os = "linux")]
+    cases.extend(with_files());
     for role in ["pre_fork", "pre_fork_unaware"] {
         cases.push(case(format!("eight_children_with_two_threads_each::{role}"), move || {
             let store = Store::new();

@@ -93,6 +93,35 @@ pub(crate) fn victim(role: &str) -> ExitCode {
             });
             child.map_or(ExitCode::SUCCESS, |child| finish(&logs, child))
         }
+        "at_once_with_a_ring" => {
+            let logs = parent();
+            let child = with_child(|| {
+                log("child", 0..1_000);
+                report("child", &logs);
+            });
+            child.map_or(ExitCode::SUCCESS, |child| finish(&logs, child))
+        }
+        "outlived" => {
+            let logs = logchute::init().unwrap();
+            log("parent", 0..10);
+            let parent = std::process::id();
+            let child = with_child(|| {
+                logs.after_fork().unwrap();
+                log("child", 0..1);
+                let patience = Instant::now() + 3 * WATCHDOG;
+                while std::os::unix::process::parent_id() == parent && Instant::now() < patience {
+                    thread::sleep(Duration::from_millis(5));
+                }
+                std::fs::write(std::env::var("GONE").unwrap(), "").unwrap();
+                // Who flushes looks for what others left.
+                while logs.ledger().destinations[0].adopted < 10 && Instant::now() < patience {
+                    let _ = logs.flush(Duration::from_millis(200));
+                }
+                let _ = logs.flush(WATCHDOG);
+            });
+            drop(child);
+            ExitCode::SUCCESS
+        }
         "noticed" => {
             let logs = parent();
             let child = with_child(|| {

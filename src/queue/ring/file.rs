@@ -15,6 +15,7 @@ use rustix::io::Errno;
 
 use super::header::Header;
 use crate::capture::now_nanos;
+use crate::process::OwnFile;
 use crate::resource::Resource;
 
 /// What a ring ends with, and one that is not complete yet.
@@ -88,15 +89,22 @@ impl Private {
 
 /// A file that this process made in this run, and holds the lock of.
 pub(super) struct Made {
-    file: File,
+    file: OwnFile,
     header: Header,
     private: Private,
     name: String,
 }
 
 impl Made {
-    pub(super) fn file(&self) -> &File {
-        &self.file
+    /// The same file, opened once more, without the lock. What is mapped is this one: a forked child has the mapping as well,
+    /// which would keep the lock for as long as it lives.
+    pub(super) fn to_map(&self) -> io::Result<File> {
+        let (ours, again) = (self.file.get()?, self.private.file(&self.name)?);
+        let (ours, there) = (rustix::fs::fstat(&*ours)?, rustix::fs::fstat(&again)?);
+        if (ours.st_dev, ours.st_ino) != (there.st_dev, there.st_ino) {
+            return Err(io::Error::other("another file has taken its name"));
+        }
+        Ok(again)
     }
 
     pub(super) fn header(&self) -> &Header {
@@ -153,6 +161,8 @@ pub(super) fn make(
         let _ = private.remove(&new);
         return Err(said("no room for a ring", &error));
     }
+    let file = OwnFile::new(file);
+    file.is_locked();
     Ok((Made { file, header, private, name }, remark))
 }
 

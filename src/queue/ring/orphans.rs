@@ -20,6 +20,7 @@ use super::scan::{Image, Survey};
 use crate::batch::{Mode, Origin, Stored};
 use crate::frame::{RecordId, RecordRef, Severity};
 use crate::numbers::Numbers;
+use crate::process::OwnFile;
 use crate::queue::{Heir, Inheritance};
 use crate::spool::{Place, Source, Taken};
 
@@ -72,6 +73,8 @@ impl Orphans {
             };
             match Survey::of(&file) {
                 Ok(survey) => {
+                    let file = OwnFile::new(file);
+                    file.is_locked();
                     if !adopt(&private, file, survey, &name, heirs, &mut found) {
                         self.known.insert(name);
                     }
@@ -131,7 +134,7 @@ fn set_aside(private: &Private, name: &str, why: &str) -> String {
 
 /// A ring that was adopted: locked until no destination owes anything of it any more.
 struct Orphan {
-    file: File,
+    file: OwnFile,
     private: Private,
     name: String,
     survey: Survey,
@@ -143,7 +146,8 @@ impl Orphan {
     /// A destination has come so far.
     fn settled(&self, lane: usize, position: u64) {
         // A death before the next time repeats what was sent since: that is so anyway.
-        let _ = self.file.write_all_at(&position.to_ne_bytes(), (place::LANES + 2 * lane + 1) as u64 * 8);
+        let place = (place::LANES + 2 * lane + 1) as u64 * 8;
+        let _ = self.file.get().and_then(|file| file.write_all_at(&position.to_ne_bytes(), place));
     }
 
     fn is_done(&self) {
@@ -155,7 +159,14 @@ impl Orphan {
 }
 
 /// Finds what each heir gets. Says whether the file is dealt with, or will be.
-fn adopt(private: &Private, file: File, survey: Survey, name: &str, heirs: &[Heir], found: &mut Inheritance) -> bool {
+fn adopt(
+    private: &Private,
+    file: OwnFile,
+    survey: Survey,
+    name: &str,
+    heirs: &[Heir],
+    found: &mut Inheritance,
+) -> bool {
     let path = private.path.join(name);
     let private = match Private::open(&private.path, false) {
         Ok(private) => private,

@@ -13,6 +13,7 @@ use super::order::{FRAME_HEAD, LANES_MAX, State, place, words_of};
 use super::sites::salt_of_sites;
 use crate::frame::FRAME_MAX;
 use crate::frame::portable::{Site, inline};
+use crate::process::OwnFile;
 
 /// Read at once.
 const PIECE: usize = 64 * 1024;
@@ -33,6 +34,16 @@ impl Image for File {
 
     fn read(&self, at: u64, into: &mut [u8]) -> bool {
         self.read_exact_at(into, at).is_ok()
+    }
+}
+
+impl Image for OwnFile {
+    fn len(&self) -> u64 {
+        self.get().map_or(0, |file| Image::len(&*file))
+    }
+
+    fn read(&self, at: u64, into: &mut [u8]) -> bool {
+        self.get().is_ok_and(|file| file.read(at, into))
     }
 }
 

@@ -3,11 +3,16 @@
 //! A fork copies the memory and one thread alone. Locks that other threads held at that moment are never released in the
 //! child, those of the standard library around stdout and stderr included. What may have to write there asks here first.
 
+#[cfg(unix)]
+mod locked;
+
 use std::io;
 use std::process;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::tee::Stream;
+#[cfg(unix)]
+pub(crate) use locked::{OwnFile, let_go};
 
 /// The process that made the first pipeline; 0 before that.
 static FIRST: AtomicU32 = AtomicU32::new(0);
@@ -46,3 +51,7 @@ pub(crate) fn write_unlocked(stream: Stream, mut bytes: &[u8]) -> io::Result<()>
 pub(crate) fn write_unlocked(_: Stream, _: &[u8]) -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into())
 }
+
+/// There are no forked children here.
+#[cfg(not(unix))]
+pub(crate) fn let_go() {}
