@@ -72,15 +72,16 @@ fn story(seconds: u64) {
         })
     };
     store.go_away();
+    let is_short = seconds < 120;
     let mut scene = Scene::inside(Path::new(env!("CARGO_TARGET_TMPDIR")), seed, Keeps::Spool, store)
         .var("SECONDS", seconds.to_string())
         .var("LOGCHUTE_SPOOL", "overflow")
         .var("LOGCHUTE_SPOOL_BYTES", "512MiB")
         .var("LOGCHUTE_OVERFLOW", "drop_newest")
         .var("LOGCHUTE_QUEUE_BYTES", "8MiB")
-        // A short outage has to go to disk as well.
-        .var("LOGCHUTE_BACKLOG_BYTES", if seconds < 120 { "1MiB" } else { "16MiB" })
-        .var("LOGCHUTE_BATCH_BYTES", "1MiB")
+        // A short outage has to go to disk as well: all is smaller then, in the same proportion.
+        .var("LOGCHUTE_BACKLOG_BYTES", if is_short { "1MiB" } else { "16MiB" })
+        .var("LOGCHUTE_BATCH_BYTES", if is_short { "64KiB" } else { "1MiB" })
         .var("LOGCHUTE_LINGER", "200ms");
     let mut process = Process::start(scene.victim("outage", &Way::Kill, Duration::ZERO));
     let line = process.line_within(Duration::from_secs(seconds + 60));
