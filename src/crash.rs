@@ -6,15 +6,15 @@
 //!
 //! | point | stands |
 //! |---|---|
-//! | `spool.append` | after some bytes of a batch are in its segment, before all are |
+//! | `spool.append` | before a batch is written, and after, before it counts |
 //! | `spool.cursor` | before a cursor is written, and after |
-//! | `spool.delete` | after the last cursor of a segment is written, before the segment is deleted |
-//! | `spool.rotate` | after a new segment has its name, before its header is whole |
-//! | `spool.adopt` | after an orphan's lock is taken, before its first batch is |
+//! | `spool.delete` | after the last cursor of a segment is written, before the segment is deleted, and after |
+//! | `spool.rotate` | after a new segment has its name, before its head is written, and after |
+//! | `spool.adopt` | after an orphan's lock is taken, and after its note of what is lost with it is removed |
 //! | `ring.claim` | after room is claimed, before the frame begins |
-//! | `ring.write` | in the middle of a frame |
+//! | `ring.write` | after the head of a frame is written, before its bytes are |
 //! | `ring.commit` | after a frame is whole, before it counts |
-//! | `ring.release` | before and after settled room is given back |
+//! | `ring.release` | before what is settled is no more, before its room is empty, and before it is given back |
 //! | `lane.settle` | after the store's answer was read, before anything is settled by it |
 
 #[cfg(all(feature = "testing", debug_assertions))]
@@ -50,11 +50,9 @@ mod armed {
 #[cfg(all(feature = "testing", debug_assertions))]
 pub use armed::arm_crash;
 #[cfg(all(feature = "testing", debug_assertions))]
-#[allow(unused_imports)] // The calls come with what they stand in.
 pub(crate) use armed::at;
 
 /// Empty in this build.
-#[allow(dead_code)]
 #[cfg(not(all(feature = "testing", debug_assertions)))]
 #[inline(always)]
 pub(crate) const fn at(_point: &str) {}

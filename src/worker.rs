@@ -33,7 +33,7 @@ use crate::exit::termination_log;
 use crate::flush::{Control, Ticket};
 use crate::frame::{Frame, RecordRef, Severity};
 use crate::health::WorkerState;
-use crate::lane::{Lane, Outcome, Sending, Teed};
+use crate::lane::{AT_THE_END, Lane, Outcome, Sending, Teed};
 use crate::ledger::{Ledger, Reason};
 use crate::mute;
 use crate::numbers::Numbers;
@@ -411,7 +411,8 @@ impl Worker {
             }
             thread::yield_now();
         }
-        self.show_owed(|lane, teed| lane.show_last(teed));
+        let shown_until = Instant::now() + AT_THE_END;
+        self.show_owed(|lane, teed| lane.show_last(teed, shown_until));
         for lane in &mut self.lanes {
             lane.close(Reason::Deadline, until);
         }

@@ -143,6 +143,27 @@ fn cases() -> Vec<Case> {
             assert_eq!(shown[1..=10], numbers(1..=10), "{end:#?}");
             assert!(shown.last().unwrap().contains("had not taken all records at the end; 10 record(s)"), "{end:#?}");
         }),
+        case("what_an_earlier_process_left_on_disk_is_not_shown", || {
+            let dir = std::env::temp_dir().join(format!("logchute-fallback-{}", std::process::id()));
+            let run = |role: &str, limit: &str| {
+                let end = Victim::new(role)
+                    .env("LOGCHUTE_URL", "ndjson+http://127.0.0.1:1")
+                    .env("LOGCHUTE_TEE", "off")
+                    .env("LOGCHUTE_SHUTDOWN", limit)
+                    .env("LOGCHUTE_SPOOL_DIR", &dir)
+                    .env("LOGCHUTE_FALLBACK", "stderr")
+                    .run();
+                end.assert_well();
+                end
+            };
+            let end = run("last_words", "200ms");
+            assert_eq!(shown(&end.stderr)[1..=10], numbers(1..=10), "{end:#?}");
+            // Its end grants the second after which a store is away, and more.
+            let end = run("later", "3s");
+            let _ = std::fs::remove_dir_all(&dir);
+            let records: Vec<_> = shown(&end.stderr).into_iter().filter(|line| line.starts_with("record ")).collect();
+            assert_eq!(records, ["record 11"], "{end:#?}");
+        }),
         case("a_stream_that_nobody_reads_holds_nothing_up", || {
             let store = away_before(&[0]);
             let mut child = flood(&store, Stdio::piped());
@@ -215,6 +236,7 @@ fn victim(role: &str) {
             assert!(logs.flush(LONG).settled());
         }
         "last_words" => say(1..=10),
+        "later" => say(11..=11),
         "flood" => {
             let long = "x".repeat(200);
             (0..2_000).for_each(|number| tracing::info!("{number} {long}"));

@@ -9,6 +9,8 @@
 
 #[cfg(any(feature = "forward", feature = "syslog"))]
 mod address;
+#[cfg(test)]
+mod carried;
 #[cfg(feature = "testing")]
 pub(crate) mod check_reply;
 #[cfg(feature = "testing")]

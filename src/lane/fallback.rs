@@ -24,8 +24,8 @@ const ROUND: usize = 64 * 1024;
 /// Between two rounds while more is to be shown.
 const SOON: Duration = Duration::from_millis(1);
 
-/// What the end waits for who reads.
-const AT_THE_END: Duration = Duration::from_millis(100);
+/// What the end waits for who reads, for all lanes together.
+pub(crate) const AT_THE_END: Duration = Duration::from_millis(100);
 
 pub(super) struct Fallback {
     tee: FallbackTee,
@@ -73,15 +73,17 @@ impl Lane {
         self.fallback = Some(fallback);
     }
 
-    /// The pipeline ends: shows what is owed and was not shown, as it may be the last chance.
-    pub(crate) fn show_last(&mut self, teed: Teed<'_>) {
+    /// The pipeline ends: shows what is owed and was not shown, as it may be the last chance. What goes to disk has
+    /// others, so of that no more is shown than can be without a wait.
+    pub(crate) fn show_last(&mut self, teed: Teed<'_>, until: Instant) {
         let Some(mut fallback) = self.fallback.take() else { return };
-        let until = Instant::now() + AT_THE_END;
+        let until = if self.has_spool() { Instant::now() } else { until };
         let mut has_more = true;
-        while has_more && Instant::now() < until {
-            has_more = self.show(&mut fallback, teed, ROUND, Some(until));
+        while has_more {
+            has_more = self.show(&mut fallback, teed, ROUND, Some(until)) && Instant::now() < until;
         }
-        let left = if has_more { " (there was no time for all of them)" } else { "" };
+        let is_left = fallback.tee.waiting() > 0 || !self.owed_from(fallback.from).is_empty();
+        let left = if is_left { " (there was no time for all of them)" } else { "" };
         self.end_showing(&mut fallback, &format!("had not taken all records at the end{left}"));
         fallback.tee.write(Some(until));
     }

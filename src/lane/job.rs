@@ -86,6 +86,8 @@ pub(super) struct Job {
     copies: Vec<(SourceId, Place)>,
     /// How many records stand there.
     copied: u64,
+    /// It stands there behind newer ones, so it would come back too late.
+    pub(super) is_misplaced: bool,
     stored: Stored,
     sealed: Instant,
     /// Whether it was ever sent.
@@ -122,6 +124,7 @@ impl Job {
             from: None,
             copies: Vec::new(),
             copied: 0,
+            is_misplaced: false,
             stored,
             sealed,
             tried: false,
@@ -170,11 +173,12 @@ impl Job {
         self.copied.saturating_sub(self.owed())
     }
 
-    /// Whether nothing is known of it that is lost when its records alone are kept on disk: not what failed, nor what it
-    /// was halved for.
+    /// Whether it may be on disk alone: nothing is known of it that would be lost with that, such as what failed, and it
+    /// comes back in its turn.
     pub(super) fn can_leave(&self) -> bool {
         let is_as_copied = self.copies.is_empty() || self.steps.len() == self.copies.len();
-        self.failures + self.timeouts + self.deaths == 0 && self.copied_in_vain() == 0 && is_as_copied
+        let is_known = self.failures + self.timeouts + self.deaths > 0;
+        !is_known && !self.is_misplaced && is_as_copied && self.copied_in_vain() == 0
     }
 
     /// Records for whose numbers that holds are owed no more by this process: how many there were, and the least number.

@@ -39,9 +39,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::backend::Backend;
-use crate::batch::{Batcher, Limits, Mode, Origin, Stored};
+use crate::batch::{Batcher, Limits, Origin, Stored};
 use crate::config::LaneSettings;
 use crate::contain::contained;
+use crate::crash;
 use crate::frame::{Frame, RecordId, RecordRef, Severity};
 use crate::ledger::{DestinationLedger, Reason};
 use crate::visit::{Seen, Visit};
@@ -49,7 +50,7 @@ use crate::voice::Voice;
 use crate::wire::Client;
 use backlog::Backlog;
 use fallback::Fallback;
-pub(crate) use fallback::Teed;
+pub(crate) use fallback::{AT_THE_END, Teed};
 use flight::{End, Flight, Flights};
 pub(crate) use flight::{Outcome, Sending};
 use job::Job;
@@ -93,8 +94,6 @@ pub(crate) struct Lane {
     turns: Turns,
     /// How much older than the newest record that it has one may be for the store to take it.
     reorder_within: Duration,
-    /// How what the store refuses as it is goes again.
-    second_mode: Mode,
     fallback: Option<Fallback>,
     quarantine: Option<Quarantine>,
     next_number: u64,
@@ -111,6 +110,8 @@ pub(crate) struct Lane {
     disk_trouble: Option<String>,
     /// Records that stand on disk beside others of their batch that are owed, and are not owed themselves.
     settled_on_disk: u64,
+    /// When the memory was half full last and nothing could go to disk.
+    relieved_in_vain: Option<Instant>,
     hold: ring::Hold,
 }
 
@@ -137,7 +138,6 @@ impl Lane {
             pace: Pace::new(in_flight, parts.schedule.take()),
             turns: Turns::default(),
             reorder_within: facts.reorders_within(),
-            second_mode: facts.replays_older_than().map_or(Mode::Fallback, |_| Mode::Replay),
             fallback: parts.settings.fallback.map(Fallback::new),
             quarantine: parts.settings.quarantine.clone().map(Quarantine::at),
             next_number: 0,
@@ -150,6 +150,7 @@ impl Lane {
             replays_after: facts.replays_older_than(),
             disk_trouble: None,
             settled_on_disk: 0,
+            relieved_in_vain: None,
             hold: ring::Hold::default(),
             parts,
         }
@@ -222,8 +223,12 @@ impl Lane {
         }
     }
 
-    /// While what is in the open batch could not be sent, it grows instead of being sealed by age.
+    /// While what is in the open batch could not be sent, it grows instead of being sealed by age; but not where each batch
+    /// goes to disk, as what is not sealed is not there.
     fn may_seal(&mut self, now: Instant) -> bool {
+        if self.backlog.disk.takes_all() {
+            return true;
+        }
         self.pace.may_send(self.flights.under_way().count(), now)
             && (self.backlog.is_empty() || self.live_may_pass(now))
     }
@@ -324,6 +329,7 @@ impl Lane {
 
     /// A request ended: what that means for its records, and for the next ones.
     pub(crate) fn end(&mut self, outcome: Outcome, now: Instant) {
+        crash::at("lane.settle");
         let Some(flight) = self.flights.land(outcome.job) else { return };
         let (mut job, visit, begun, payload_bytes) = (flight.job, flight.visit, flight.begun, flight.payload_bytes);
         let (was_asking, taken) = (flight.asking.is_some(), self.taken);

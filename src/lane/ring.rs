@@ -45,6 +45,13 @@ impl Lane {
         given_up > 0 && self.in_memory_alone().any(|stored| first_place(stored, 0).is_some_and(|at| at < given_up))
     }
 
+    /// Whether records of it survive the process in the ring, at the least the newest. Of our own, none stand there, and none
+    /// are missed.
+    pub(super) fn stands_in_ring(&self, stored: &Stored) -> bool {
+        let newest = (0..stored.len()).map(|at| stored.sequence(at)).rev().find(|&number| is_place(number));
+        self.hold.is_there && newest.is_none_or(|newest| newest >= self.hold.given_up)
+    }
+
     /// The ring needs the room before that place: what the lane owes of it goes to disk, and what cannot is kept in memory
     /// alone.
     pub(crate) fn yield_ring_before(&mut self, place: u64, now: Instant) {

@@ -101,7 +101,7 @@ impl Lane {
             }
             Verdict::AckWithLoss { rejected, reason } => self.lost_some(job, rejected, &reason, now),
             Verdict::TooFarBehind { refused, reason } => {
-                if self.second_mode != Mode::Replay || job.next_mode() == Mode::Replay {
+                if self.second_mode() != Mode::Replay || job.next_mode() == Mode::Replay {
                     return self.lost_some(job, refused.max(1), &reason, now);
                 }
                 self.replayed(count, &reason, now);
@@ -156,7 +156,7 @@ impl Lane {
         let mut rejected = tidy(rejected);
         let mut fallback = tidy(fallback);
         fallback.retain(|(at, _)| !has(&rejected, *at));
-        if job.next_mode() == self.second_mode {
+        if job.next_mode() == self.second_mode() {
             rejected = tidy([rejected, std::mem::take(&mut fallback)].concat());
         }
         retry.sort_unstable();
@@ -173,17 +173,22 @@ impl Lane {
             self.counts.fallback += delivered as u64;
         }
         match fallback.first() {
-            Some((_, reason)) if self.second_mode == Mode::Replay => self.replayed(fallback.len(), reason, now),
+            Some((_, reason)) if self.second_mode() == Mode::Replay => self.replayed(fallback.len(), reason, now),
             Some((_, reason)) => self.fell_back(fallback.len(), reason, now),
             None => {}
         }
         let places: Vec<usize> = fallback.iter().map(|(at, _)| *at).collect();
-        job.change_of_next(&retry, &places, self.second_mode);
+        job.change_of_next(&retry, &places, self.second_mode());
         if retry.is_empty() {
             self.well(now);
         } else {
             self.again(job, reply.retry_after, self.told(reply), now);
         }
+    }
+
+    /// How what the store refuses as it is goes again.
+    fn second_mode(&self) -> Mode {
+        self.replays_after.map_or(Mode::Fallback, |_| Mode::Replay)
     }
 
     /// The store kept only a part, and does not say which.

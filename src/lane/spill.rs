@@ -17,6 +17,9 @@ use crate::voice::Topic;
 /// Batches on disk that are given up in one look, as each is read for it.
 const EXPIRE_AT_ONCE: usize = 8;
 
+/// How soon it is looked again for batches that could go to disk, where there was none.
+const RELIEVE_AGAIN: Duration = Duration::from_millis(10);
+
 /// How fast a disk takes at least what is owed at the end, in bytes a second, and what is granted it beside.
 const BYTES_PER_SECOND: usize = 50_000_000;
 const TO_CLOSE: Duration = Duration::from_millis(50);
@@ -46,9 +49,9 @@ impl Lane {
 
     /// Records that would be lost with the process: those that wait, and those that may be at the store.
     pub(crate) fn at_risk(&self) -> (u64, u64) {
-        let in_memory = |job: &&Job| job.copies().is_empty();
+        let in_memory = |job: &&Job| job.copies().is_empty() && !self.stands_in_ring(job.stored());
         let waiting = self.backlog.waiting().filter(in_memory).map(Job::owed).sum::<u64>();
-        let open = self.batcher.open().map_or(0, |open| open.len() as u64);
+        let open = self.batcher.open().filter(|open| !self.stands_in_ring(open)).map_or(0, |open| open.len() as u64);
         (waiting + open, self.flights.jobs().filter(in_memory).map(Job::owed).sum())
     }
 
@@ -79,6 +82,10 @@ impl Lane {
     /// The memory is half full: the oldest batches go to disk until it is no more.
     #[cold]
     pub(super) fn relieve(&mut self, bytes: usize, now: Instant) {
+        // What did not help a moment ago is not tried for each record.
+        if self.relieved_in_vain.is_some_and(|at| now.saturating_duration_since(at) < RELIEVE_AGAIN) {
+            return;
+        }
         for job in self.backlog.disk.take_waiting(Job::can_leave) {
             self.backlog.disk.put_back(&job);
         }
@@ -97,6 +104,7 @@ impl Lane {
                 break;
             }
         }
+        self.relieved_in_vain = self.backlog.is_pressed(bytes).then_some(now);
         self.tell_of_disk(now);
     }
 

@@ -60,6 +60,10 @@ impl Directory {
     /// The process ends, and nothing is lost with it: what the lanes still owe is in their spools, which are closed.
     pub(crate) fn close(mut self) {
         self.state.remove(&*self.share.dir);
+        // Not left to the last owner's drop: the process may be gone before that.
+        if !self.leaves_files() {
+            let _ = self.share.dir.unlink(&name::lock(self.share.incarnation));
+        }
     }
 
     /// Whether files of ours are left for the next process.

@@ -21,10 +21,14 @@ mod directory;
 mod disk;
 mod format;
 mod fs;
+#[cfg(feature = "testing")]
+pub(crate) mod fuzz;
 mod look;
 mod name;
 mod own;
 mod payload;
+#[cfg(any(test, feature = "testing"))]
+pub(crate) mod ram;
 mod segment;
 mod share;
 mod shelf;

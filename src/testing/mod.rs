@@ -21,5 +21,8 @@ pub use crate::crash::arm_crash;
 // For `benches/herd.rs` alone.
 #[doc(hidden)]
 pub use crate::lane::herd::{Herd, peak_over_mean};
+// For `fuzz/` alone.
+#[doc(hidden)]
+pub use crate::spool::fuzz::check_spool;
 pub use capture::{Attached, Capture, CaptureHandle, capture};
 pub use store::{Answer, Gate, Received, Request, Store};

@@ -158,6 +158,10 @@ impl Worker {
     /// Writes down what would be lost with the process: at once where that became less, so that the next one never says
     /// of a record that it was lost that was not.
     pub(super) fn write_state(&mut self, now: Instant) {
+        // What is in a ring is not lost, and is told by who finds it.
+        if self.intake.queue.has_places() {
+            return;
+        }
         for disk in &mut self.disks.all {
             let Some(directory) = &mut disk.directory else { continue };
             let state = |share: &Share| {
@@ -280,4 +284,80 @@ fn tell(found: &Found, path: &Path, voice: &Voice, now: Instant) {
 /// How long the last act may go on.
 pub(super) fn until(deadline: Instant) -> Instant {
     deadline + BEYOND
+}
+
+#[cfg(all(test, unix, feature = "testing"))]
+mod tests {
+    use std::fs;
+    use std::sync::{Arc, Mutex};
+    use std::thread;
+
+    use super::*;
+    use crate::capture::Record;
+    use crate::config::{Builder, Destination};
+    use crate::frame::Severity;
+    use crate::testing::Store;
+
+    fn dir(name: &str) -> PathBuf {
+        let path = std::env::temp_dir().join(format!("logchute-worker-{}-{name}", std::process::id()));
+        let _ = fs::remove_dir_all(&path);
+        path
+    }
+
+    fn until(what: &str, is_so: impl Fn() -> bool) {
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while !is_so() {
+            assert!(Instant::now() < deadline, "not within 30 s: {what}");
+            thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    #[test]
+    fn what_is_owed_is_on_disk_soon_after_somebody_asked_for_that_and_the_pipeline_goes_on() {
+        let (dir, store) = (dir("now"), Store::refusing());
+        let to = Destination::new(store.backend()).spool_dir(&dir).linger(Duration::from_secs(60));
+        let logs = Builder::new().send_to(to).on_diagnostic(|_: &str| {}).start().unwrap();
+        let is_there =
+            || fs::read_dir(&dir).unwrap().any(|file| file.unwrap().path().extension().is_some_and(|it| it == "seg"));
+        (0..100).for_each(|_| logs.emit(Record::new(Severity::Info, "x")));
+        assert!(!is_there());
+        logs.core().make_haste();
+        until("it is on disk", is_there);
+        store.come_back();
+        logs.emit(Record::new(Severity::Info, "y"));
+        let report = logs.shutdown(Duration::from_secs(30));
+        assert!(report.settled() && report.ledger().balances(), "{report}");
+        assert_eq!(store.count(), 101);
+        let _ = fs::remove_dir_all(&dir);
+    }
+
+    #[test]
+    fn what_died_with_an_earlier_process_is_told_and_an_end_that_lost_nothing_is_not() {
+        let (dir, store) = (dir("lost"), Store::new());
+        let start = || {
+            let said = Arc::new(Mutex::new(Vec::new()));
+            let there = Arc::clone(&said);
+            let to = Destination::new(store.backend()).spool_dir(&dir);
+            let hear = move |line: &str| there.lock().unwrap().push(line.to_owned());
+            (Builder::new().send_to(to).on_diagnostic(hear).start().unwrap(), said)
+        };
+        let mut dead = open(&dir, 7).unwrap();
+        let id = LaneId::of("ndjson", &store.url(), None);
+        let state = LaneState { fingerprint: id.fingerprint, label: id.label, waiting: 12, in_flight: 3 };
+        dead.write_state(&[state]).unwrap();
+        drop(dead);
+        let (logs, said) = start();
+        until("it is told", || {
+            said.lock().unwrap().iter().any(|line| line.contains("at least 12 records for ndjson at"))
+        });
+        logs.emit(Record::new(Severity::Info, "x"));
+        assert!(logs.shutdown(Duration::from_secs(30)).settled());
+        drop(logs);
+        assert_eq!(fs::read_dir(&dir).unwrap().count(), 0, "its own state is gone, and what was told");
+        let (logs, said) = start();
+        assert!(logs.flush(Duration::from_secs(30)).settled());
+        assert!(logs.shutdown(Duration::from_secs(30)).settled());
+        assert_eq!(*said.lock().unwrap(), [""; 0]);
+        let _ = fs::remove_dir_all(&dir);
+    }
 }

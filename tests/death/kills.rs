@@ -96,7 +96,7 @@ pub(crate) fn judge(mut scene: Scene) -> Tally {
     match scene.keeps {
         Keeps::Ring | Keeps::RingAndSpool | Keeps::RingAndAlways => {
             audit.assert_nothing_lost();
-            assert_eq!(told_lost(&last.said), 0, "nothing is told to be lost: {}", last.said);
+            assert_eq!(scene.told_lost, 0, "nothing is told to be lost");
         }
         Keeps::Spool => {
             // What was in the queue, and in the batch that was open.
@@ -107,7 +107,7 @@ pub(crate) fn judge(mut scene: Scene) -> Tally {
         Keeps::Memory => {
             let (lost, bound) = (audit.lost_bytes(), (QUEUE + BACKLOG + BATCH * IN_FLIGHT) * (scene.runs() - 1));
             assert!(lost <= bound, "{lost} bytes are lost, more than {bound}");
-            let (told, lost) = (told_lost(&last.said), audit.lost().len() as u64);
+            let (told, lost) = (scene.told_lost, audit.lost().len() as u64);
             assert!(told <= lost, "at least {told} were told to be lost, but it is {lost}:\n{}", last.said);
         }
     }
@@ -128,16 +128,10 @@ pub(crate) fn quiet(seed: u64, keeps: Keeps) -> Tally {
     audit.check_ledger(&last);
     match keeps {
         Keeps::Memory => {
-            let (told, lost) = (told_lost(&last.said), audit.lost().len() as u64);
+            let (told, lost) = (scene.told_lost, audit.lost().len() as u64);
             assert!(0 < told && told <= lost, "{lost} are lost, and this was told:\n{}", last.said);
         }
         _ => audit.assert_nothing_lost(),
     }
     audit.tally()
-}
-
-/// The number of "at least N records were lost", or 0.
-pub(crate) fn told_lost(said: &str) -> u64 {
-    let number = |line: &str| -> Option<u64> { line.split_once("at least ")?.1.split_once(" record")?.0.parse().ok() };
-    said.lines().filter_map(number).sum()
 }

@@ -11,7 +11,7 @@ use crate::ends::Way;
 use crate::support::Victim;
 
 /// No victim needs longer for anything.
-const WATCHDOG: Duration = Duration::from_secs(60);
+const WATCHDOG: Duration = Duration::from_secs(30);
 
 pub(crate) struct Process {
     child: Child,

@@ -107,7 +107,7 @@ const SPOILT: &[(&str, &str, Spoil)] = &[
     ("a_record_that_was_never_begun", "was not even begun", |lines| {
         lines.push((0, line(Key { run: 0, thread: 1, n: KEYS + 1 })));
     }),
-    ("a_record_that_one_process_brings_twice", "brought", |lines| lines.push(lines[0].clone())),
+    ("a_record_that_one_process_brings_twice", "too often", |lines| lines.push(lines[0].clone())),
     ("a_second_delivery_with_another_id", "not the same each time", |lines| {
         let mut again = lines[0].1.clone();
         again["id"] = format!("{:032x}-{:016x}", 0, 99).into();

@@ -37,6 +37,15 @@ impl Keeps {
         matches!(self, Self::Ring | Self::RingAndSpool | Self::RingAndAlways)
     }
 
+    /// How often one process may bring a record: what it finds in a ring may be found in a spool as well, where a process
+    /// died between the one and the other.
+    pub(crate) const fn copies(self) -> usize {
+        match self {
+            Self::RingAndSpool | Self::RingAndAlways => 2,
+            Self::Memory | Self::Spool | Self::Ring => 1,
+        }
+    }
+
     const fn spool(self) -> Option<&'static str> {
         match self {
             Self::Memory => Some("exit"),
@@ -61,6 +70,10 @@ pub(crate) struct Scene {
     vars: Vec<(&'static str, String)>,
     /// Processes so far.
     runs: u64,
+    /// How each began and what it said, for whoever has to find out why.
+    heard: Vec<String>,
+    /// Records of which processes said that they were lost with another one.
+    pub(crate) told_lost: u64,
 }
 
 impl Scene {
@@ -73,7 +86,7 @@ impl Scene {
         let number = SCENES.fetch_add(1, Ordering::Relaxed);
         let dir = parent.join(format!("logchute-death-{}-{number}", std::process::id()));
         std::fs::create_dir_all(&dir).expect("a directory for this test");
-        Self { seed, store, keeps, dir, vars: Vec::new(), runs: 0 }
+        Self { seed, store, keeps, dir, vars: Vec::new(), runs: 0, heard: Vec::new(), told_lost: 0 }
     }
 
     pub(crate) fn var(mut self, name: &'static str, value: impl Into<String>) -> Self {
@@ -127,7 +140,7 @@ impl Scene {
             .env("LOGCHUTE_OVERFLOW", "block:1h")
             .env("LOGCHUTE_LINGER", "5ms")
             .env("LOGCHUTE_SHUTDOWN", "10s")
-            .env("LOGCHUTE_QUEUE_BYTES", QUEUE.to_string())
+            .env("LOGCHUTE_QUEUE_BYTES", self.queue_bytes().to_string())
             .env("LOGCHUTE_BACKLOG_BYTES", BACKLOG.to_string())
             .env("LOGCHUTE_BATCH_BYTES", BATCH.to_string())
             .env("LOGCHUTE_IN_FLIGHT", IN_FLIGHT.to_string());
@@ -140,10 +153,17 @@ impl Scene {
         self.vars.iter().fold(victim, |victim, (name, value)| victim.env(name, value))
     }
 
+    /// A ring must hold all that is owed while the victims live, where there is no spool, or a small one: what it gives up
+    /// to make room is in memory alone.
+    fn queue_bytes(&self) -> u64 {
+        if matches!(self.keeps, Keeps::Ring | Keeps::RingAndAlways) { 32 * QUEUE } else { QUEUE }
+    }
+
     /// A process that logs and then dies; what it said.
     pub(crate) fn dies(&mut self, way: &Way, delay: Duration) -> String {
+        let found = self.files();
         let mut process = Process::start(self.victim("logs", way, delay));
-        match way {
+        let said = match way {
             Way::Kill => {
                 process.began();
                 // It is killed at a time of chance: this wait is what is tested.
@@ -151,7 +171,18 @@ impl Scene {
                 process.killed()
             }
             _ => process.ended_by(way),
-        }
+        };
+        self.hear(&format!("by {way:?} after {delay:?}"), &found, &said);
+        said
+    }
+
+    fn hear(&mut self, how: &str, found: &BTreeSet<PathBuf>, said: &str) {
+        let names = |files: &BTreeSet<PathBuf>| -> String {
+            files.iter().filter_map(|file| file.file_name()).map(|name| format!("    {}\n", name.display())).collect()
+        };
+        self.told_lost += told_lost(said);
+        let (run, found, left) = (self.runs - 1, names(found), names(&self.files()));
+        self.heard.push(format!("run {run} ended {how}\n  found\n{found}  left\n{left}  said\n{said}"));
     }
 
     /// A process that takes over what is there, delivers it and ends well.
@@ -163,7 +194,8 @@ impl Scene {
         let mut late = Vec::new();
         while Instant::now() < deadline {
             let now = self.files();
-            late = left.intersection(&now).cloned().collect();
+            let is_aside = |file: &&PathBuf| file.extension().is_some_and(|end| end == "bad");
+            late = left.intersection(&now).filter(|file| !is_aside(file)).cloned().collect();
             if late.is_empty() {
                 break;
             }
@@ -171,6 +203,7 @@ impl Scene {
         }
         process.let_go();
         let last = Last::of(self.runs - 1, &mut process);
+        self.hear("well", &left, &format!("{}{:#}", last.said, last.ledger));
         assert!(late.is_empty(), "still there after {ADOPTION:?}: {late:#?}; the process said:\n{}", last.said);
         last
     }
@@ -191,16 +224,18 @@ impl Scene {
         all
     }
 
-    /// After an end in good order nothing is left behind.
+    /// After an end in good order nothing is left behind, but for what is set aside of a death in the middle of a write.
     pub(crate) fn assert_nothing_left(&self) {
-        assert!(self.files().is_empty(), "left behind: {:#?}", self.files());
+        let is_aside = |file: &PathBuf| file.extension().is_some_and(|end| end == "bad");
+        let left: Vec<_> = self.files().into_iter().filter(|file| !is_aside(file)).collect();
+        assert!(left.is_empty(), "left behind: {left:#?}");
     }
 }
 
 impl Drop for Scene {
     fn drop(&mut self) {
         if thread::panicking() {
-            eprintln!("kept for you to look at: {}", self.dir.display());
+            eprintln!("{}\nkept for you to look at: {}", self.heard.join("\n"), self.dir.display());
         } else {
             let _ = std::fs::remove_dir_all(&self.dir);
         }
@@ -211,6 +246,12 @@ impl Drop for Scene {
 pub(crate) fn scratch() -> PathBuf {
     let memory = PathBuf::from("/dev/shm");
     if memory.is_dir() { memory } else { PathBuf::from(env!("CARGO_TARGET_TMPDIR")) }
+}
+
+/// The numbers of "at least N records … were lost".
+fn told_lost(said: &str) -> u64 {
+    let number = |line: &str| -> Option<u64> { line.split_once("at least ")?.1.split_once(" record")?.0.parse().ok() };
+    said.lines().filter_map(number).sum()
 }
 
 /// How the last process ended.

@@ -129,9 +129,15 @@ pub(crate) fn litter() -> Result<(), Box<dyn Error>> {
         }
         all.push((dir, logs));
     }
-    let on_disk = |logs: &logchute::Guard| logs.ledger().destinations[0].owed_disk == EACH as u64;
+    // What is on disk and in memory counts as in memory.
+    let is_owed = |logs: &logchute::Guard| {
+        let to = &logs.ledger().destinations[0];
+        to.owed_memory + to.owed_disk == EACH as u64
+    };
+    let is_segment = |file: fs::DirEntry| file.path().extension().is_some_and(|end| end == "seg");
+    let is_there = |dir: &Path| fs::read_dir(dir).is_ok_and(|mut files| files.any(|file| file.is_ok_and(is_segment)));
     let deadline = Instant::now() + Duration::from_secs(30);
-    while !all.iter().all(|(_, logs)| on_disk(logs)) && Instant::now() < deadline {
+    while !all.iter().all(|(dir, logs)| is_owed(logs) && is_there(dir)) && Instant::now() < deadline {
         thread::sleep(Duration::from_millis(5));
     }
     Way::UnderscoreExit.go();

@@ -60,6 +60,10 @@ pub(crate) trait Memory {
             self.store(word, 0, Relaxed);
         }
     }
+
+    /// Whoever uses the memory comes by a point that has a name.
+    #[inline]
+    fn passes(&self, _point: &'static str) {}
 }
 
 /// Less than a word of bytes, as one.
@@ -243,6 +247,7 @@ impl<M: Memory> Order<M> {
             let new = (word & !POSITION).wrapping_add(ONE) | u64::from(after);
             match memory.exchange(place::TAIL, word, new) {
                 Ok(_) => {
+                    memory.passes("ring.claim");
                     self.fill(tail, pad, callsite, bytes);
                     return Ok(u64::from(after.wrapping_sub(drained)) * 8);
                 }
@@ -261,7 +266,9 @@ impl<M: Memory> Order<M> {
         let (cell, len) = (self.cell(at), bytes.len() as u32);
         memory.store(cell, State::Claimed(len).encode(self.salt, at), Relaxed);
         memory.store(cell + 1, callsite, Relaxed);
+        memory.passes("ring.write");
         memory.put(cell + FRAME_HEAD as usize, bytes);
+        memory.passes("ring.commit");
         memory.store(cell, State::Committed(len).encode(self.salt, at), Release);
     }
 
@@ -360,13 +367,16 @@ impl<M: Memory> Order<M> {
         }
         // First what was settled before it, then this, then the zeros: whoever sees one of them sees those before.
         self.memory.fence();
+        self.memory.passes("ring.release");
         self.memory.store(place::CONSUMED, to, Relaxed);
         self.memory.fence();
+        self.memory.passes("ring.release");
         let first = self.cell((from / 8) as u32);
         let words = ((to - from) / 8) as usize;
         let to_end = (self.data + self.units as usize - first).min(words);
         self.memory.clear(first, to_end);
         self.memory.clear(self.data, words - to_end);
+        self.memory.passes("ring.release");
         self.move_ends();
     }
 
