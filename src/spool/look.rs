@@ -247,7 +247,6 @@ impl Looking {
             crash::at("spool.adopt");
             let lost = lanes.into_iter().filter(|lane| lane.waiting + lane.in_flight > 0);
             found.extend(lost.map(|lane| Found::Lost {
-                fingerprint: lane.fingerprint,
                 label: lane.label,
                 at_least: lane.waiting,
                 in_flight: lane.in_flight,

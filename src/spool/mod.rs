@@ -28,6 +28,7 @@ mod name;
 mod own;
 mod payload;
 #[cfg(any(test, feature = "testing"))]
+#[cfg_attr(not(test), expect(dead_code, reason = "the fuzzer's disk has no faults"))]
 pub(crate) mod ram;
 mod segment;
 mod share;
@@ -44,6 +45,7 @@ use crate::voice::mask_url;
 pub(crate) use directory::Directory;
 #[cfg(unix)]
 pub(crate) use disk::Disk;
+#[cfg(test)]
 pub(crate) use fs::Fs;
 pub(crate) use own::Spool;
 pub(crate) use state::LaneState;
@@ -132,7 +134,7 @@ pub(crate) enum Found {
     /// A file that is not read, and why; what is left of it has `.bad` behind its name.
     Bad { name: String, why: String },
     /// What an earlier process had in memory for a destination when it died.
-    Lost { fingerprint: u64, label: String, at_least: u64, in_flight: u64 },
+    Lost { label: String, at_least: u64, in_flight: u64 },
 }
 
 /// What tells a lane from all others, in this process and the next.

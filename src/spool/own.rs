@@ -91,7 +91,9 @@ impl Spool {
         if bytes.len() - BATCH_HEAD > PAYLOAD_MAX {
             return Err(Refused::Full);
         }
-        let fifth = self.shelf.share.fifth();
+        // Of what would be free without us.
+        let free = self.shelf.share.free();
+        let fifth = free.saturating_add(self.shelf.share.bytes()) / 5;
         let most = (self.bytes.min(fifth) / 4).min(SEGMENT);
         let len = bytes.len().next_multiple_of(8) as u64;
         let is_mine =
@@ -101,8 +103,13 @@ impl Spool {
         let head = if fits { None } else { Some(self.head(batch.origin())) };
         let needed = len + head.as_ref().map_or(0, |(_, len)| *len);
         let (usage, share) = (&self.shelf.usage, &self.shelf.share);
-        if usage.bytes() + needed > self.bytes || share.bytes() + needed > fifth {
+        if usage.bytes() + needed > self.bytes {
             return Err(Refused::Full);
+        }
+        if share.bytes() + needed > fifth {
+            // Others have filled it: giving up what is safe would make room for them alone.
+            let is_full = free < needed.saturating_mul(2);
+            return Err(if is_full { Refused::Disk(io::ErrorKind::StorageFull.into()) } else { Refused::Full });
         }
         if let Some((head, _)) = head {
             self.begin(&head).map_err(Refused::Disk)?;
@@ -156,11 +163,6 @@ impl Spool {
         self.shelf.push(segment);
         self.is_open = true;
         Ok(())
-    }
-
-    /// The number of the oldest batch that is owed and not taken.
-    pub(crate) fn oldest_number(&mut self) -> Option<u64> {
-        self.peek().map(|(number, _)| number)
     }
 
     /// What is a matter of time: the disk's own copy, and files that are not needed any more. Returns what the disk said to

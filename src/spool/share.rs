@@ -53,9 +53,9 @@ impl Share {
         Arc::clone(lock(&self.usages).entry(fingerprint).or_default())
     }
 
-    /// A fifth of what would be free without us.
-    pub(super) fn fifth(&self) -> u64 {
-        self.dir.free().map_or(u64::MAX, |free| free.saturating_add(self.bytes()) / 5)
+    /// What is free on the disk.
+    pub(super) fn free(&self) -> u64 {
+        self.dir.free().unwrap_or(u64::MAX)
     }
 
     pub(super) fn bytes(&self) -> u64 {

@@ -14,14 +14,14 @@ fn what_is_spilled_comes_back_oldest_first_and_leaves_nothing() {
         let stored = stored(&origin, number * 10..number * 10 + 10);
         spool.append(&whole(&stored).in_mode(Mode::Fallback), &note(number), false, now).unwrap();
     }
-    assert_eq!((spool.owed(), spool.peek(), spool.oldest_number()), (100, Some((0, 0)), Some(0)));
+    assert_eq!((spool.owed(), spool.peek(), spool.peek().map(|(number, _)| number)), (100, Some((0, 0)), Some(0)));
     let first = spool.next(now).unwrap();
     assert_eq!((first.number, first.tried, first.mode, first.sealed), (0, true, Mode::Fallback, 0));
     assert_eq!(first.stored.origin(), &origin);
     let second = spool.next(now).unwrap();
     assert_eq!((second.number, spool.owed(), spool.is_done()), (1, 80, false));
     spool.put_back(first.place);
-    assert_eq!((spool.owed(), spool.oldest_number()), (90, Some(0)));
+    assert_eq!((spool.owed(), spool.peek().map(|(number, _)| number)), (90, Some(0)));
     spool.settle(second.place);
     assert_eq!(drain(&mut spool), (0..10).chain(20..100).collect::<Vec<_>>());
     assert!(spool.is_done() && spool.owed() == 0 && spool.damaged() == [0; 6]);
@@ -150,7 +150,7 @@ fn a_batch_that_stays_in_memory_is_read_once_it_is_put_back() {
     spool.settle(places[4]);
     spool.put_back(places[1]);
     spool.put_back(places[3]);
-    assert_eq!((spool.owed(), spool.oldest_number()), (3, Some(1)));
+    assert_eq!((spool.owed(), spool.peek().map(|(number, _)| number)), (3, Some(1)));
     assert_eq!(drain(&mut spool), [1, 2, 3]);
     assert!(!spool.is_done());
     spool.settle(places[0]);
@@ -170,9 +170,7 @@ fn what_was_lost_with_a_process_is_told_once() {
     }
     let mut directory = Directory::open(&place.0, &Disk, 2).unwrap();
     let found = look(&mut directory, &[]);
-    assert!(
-        matches!(&found[..], [Found::Lost { fingerprint: 5, label, at_least: 9, in_flight: 3 }] if label == "loki at x")
-    );
+    assert!(matches!(&found[..], [Found::Lost { label, at_least: 9, in_flight: 3 }] if label == "loki at x"));
     assert!(look(&mut directory, &[]).is_empty());
     directory.write_state(&[state(1, 0)]).unwrap();
     directory.close();
