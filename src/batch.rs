@@ -58,6 +58,14 @@ impl Stored {
         self.cost += cost;
     }
 
+    /// Adds a record whose frame `write` appends: one that needs no callsite.
+    pub(crate) fn push_inline(&mut self, sequence: u64, nanos: i64, write: impl FnOnce(&mut Vec<u8>)) {
+        let start = self.bytes.len() as u32;
+        write(&mut self.bytes);
+        self.entries.push(Entry { callsite: None, sequence, nanos, start, end: self.bytes.len() as u32 });
+        self.cost += self.record(self.len() - 1).encoded_hint();
+    }
+
     /// Who wrote its records.
     pub(crate) fn origin(&self) -> &Arc<Origin> {
         &self.origin
@@ -247,6 +255,11 @@ impl<'a> Batch<'a> {
             Places::List(list) => 0..list.len(),
         };
         Records { batch: *self, left: all }
+    }
+
+    /// Who wrote the records.
+    pub(crate) fn origin(&self) -> &'a Arc<Origin> {
+        &self.stored.origin
     }
 
     /// Who is speaking.

@@ -20,8 +20,9 @@
 mod callsite;
 mod fields;
 mod limits;
+pub(crate) mod portable;
 #[cfg(test)]
-mod properties;
+pub(crate) mod properties;
 mod read;
 mod severity;
 mod slot;

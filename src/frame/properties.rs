@@ -2,8 +2,11 @@
 //!
 //! The seeds are fixed, and a failure names its own.
 
+use tracing::Metadata;
+use tracing::callsite::Callsite as _;
+
 use super::tests::{frame, named, read};
-use super::{FieldsWriter, KEY_MAX, Key, Value};
+use super::{Callsite, FieldsWriter, Frame, KEY_MAX, Key, Severity, Value};
 
 /// A value as the program has it.
 #[derive(Clone, Debug)]
@@ -89,6 +92,58 @@ fn key(random: &mut fastrand::Rng) -> String {
         true => random.alphabetic().to_string(),
         false => text(random).chars().take(KEY_MAX / 4).collect(),
     }
+}
+
+/// Callsites of events: with the usual names, with one twice, and with one that is longer than a key may be.
+pub(crate) fn sites() -> [&'static Metadata<'static>; 3] {
+    [
+        tracing::callsite! { name: "usual", kind: tracing::metadata::Kind::EVENT, fields: message, a, b, user.id }.metadata(),
+        tracing::callsite! { name: "twice", kind: tracing::metadata::Kind::EVENT, fields: a, b, message, a }.metadata(),
+        tracing::callsite! {
+            name: "long", kind: tracing::metadata::Kind::EVENT, target: "a target \"with\" ümlauts", level: tracing::Level::INFO, fields:
+            "a_name_that_goes_on_and_on_for_more_than_a_hundred_and_twenty_eight_bytes_as_no_name_of_a_field_in_any_program_ever_should_if_you_ask_me", b
+        }
+        .metadata(),
+    ]
+}
+
+/// A frame of one of these callsites: its fields by index or by name, or an error, and spans.
+pub(crate) fn random_frame(random: &mut fastrand::Rng) -> Frame {
+    let callsite = sites()[random.usize(..3)];
+    let names: Vec<_> = callsite.fields().iter().map(|field| field.name()).collect();
+    let severity = Severity::ALL[random.usize(..6)];
+    Frame::of(Callsite::Static(callsite), severity, random.i64(..), |w| {
+        let fields = random.usize(..12);
+        let message_at = random.usize(..14);
+        for at in 0..fields {
+            if at == message_at {
+                w.fields.message_str(&text(random));
+            }
+            let index = random.usize(..names.len());
+            match random.u8(..8) {
+                0 => Given::random(random).write(&mut w.fields, named(&key(random))),
+                1 => {
+                    let error = std::io::Error::other(std::fmt::Error);
+                    w.fields.error(Key::indexed(index, || names[index]), names[index], &error);
+                }
+                _ => Given::random(random).write(&mut w.fields, Key::indexed(index, || names[index])),
+            }
+        }
+        if random.u8(..20) == 0 {
+            w.fields.message_str(&"x".repeat(super::VALUE_MAX + random.usize(..9)));
+        } else if random.bool() {
+            w.fields.message_str(&text(random));
+        }
+        if random.bool() {
+            w.own();
+        }
+        for _ in 0..random.usize(..4) {
+            let mut writer = FieldsWriter::for_span();
+            (0..random.usize(..5)).for_each(|_| Given::random(random).write(&mut writer, named(&key(random))));
+            let (count, bytes) = writer.into_parts();
+            w.span(&text(random), count, &bytes);
+        }
+    })
 }
 
 #[test]

@@ -265,6 +265,12 @@ impl<'a> RecordRef<'a> {
         usize::from(self.byte(HEAD))
     }
 
+    /// The bytes of the frame.
+    #[inline]
+    pub(crate) fn frame(&self) -> &'a [u8] {
+        self.bytes
+    }
+
     /// The callsite, where it is one of `tracing`.
     #[inline]
     pub(crate) fn callsite(&self) -> Option<&'static Metadata<'static>> {

@@ -1,11 +1,48 @@
 //! What a lane owes on disk: whole batches in segments that outlive the process, oldest first.
 //!
 //! A directory may be shared by several processes: each writes files of its own, under a lock that dies with it. What a
-//! dead one left is adopted by whoever sees it first.
+//! dead one left is adopted by whoever sees it first and has a lane for it; of the rest nothing is touched.
+//!
+//! ```text
+//! INCARNATION.lock                        held by its owner as long as it lives, then by whoever adopts
+//! INCARNATION-FINGERPRINT-NUMBER.seg      batches of one lane, see format.rs
+//! INCARNATION.state                       what its owner has in memory, see state.rs
+//! *.new, *.bad                            not complete; set aside
+//! ```
+//!
+//! A batch is settled before it is forgotten: first the cursor in its segment is written, then the segment is removed. So
+//! whatever happens in between, a batch may come twice, and is never lost. No file can do worse than be useless: it is
+//! counted as far as it can be, set aside, and the next one has its turn.
+
+mod adopt;
+mod cursor;
+mod directory;
+#[cfg(unix)]
+mod disk;
+mod format;
+mod fs;
+mod look;
+mod name;
+mod own;
+mod payload;
+mod segment;
+mod share;
+mod shelf;
+mod state;
+#[cfg(all(test, unix))]
+mod tests;
+mod walk;
 
 use std::time::Instant;
 
-use crate::batch::{Batch, Mode, Stored};
+use crate::batch::{Mode, Stored};
+use crate::voice::mask_url;
+pub(crate) use directory::Directory;
+#[cfg(unix)]
+pub(crate) use disk::Disk;
+pub(crate) use fs::Fs;
+pub(crate) use own::Spool;
+pub(crate) use state::LaneState;
 
 /// Where a batch stands in its source; means nothing to any other source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -20,7 +57,7 @@ pub(crate) struct Place {
 pub(crate) struct Taken {
     pub(crate) stored: Stored,
     pub(crate) mode: Mode,
-    /// It had been sent before, and may be at the store.
+    /// It had been sent before it was written, and may be at the store. What happened to it later is not known.
     pub(crate) tried: bool,
     /// Its number in the lane that wrote it.
     pub(crate) number: u64,
@@ -35,6 +72,8 @@ pub(crate) struct Taken {
 /// A batch that was taken is in memory until it is [put back](Self::put_back) or [settled](Self::settle).
 pub(crate) trait Source: Send {
     /// Reads the oldest batch that is not taken. What cannot be read is passed over, see [`damaged`](Self::damaged).
+    ///
+    /// `None` does not mean that nothing is left: the disk may refuse to be read for a while.
     fn next(&mut self, now: Instant) -> Option<Taken>;
 
     /// Number and sealing time of the batch that [`next`](Self::next) would give.
@@ -46,14 +85,19 @@ pub(crate) trait Source: Send {
     /// Owed no more. Survives the process from here on.
     fn settle(&mut self, place: Place);
 
-    /// Records that are owed and not taken.
+    /// Records that are owed and not taken, as far as they were found.
     fn owed(&self) -> u64;
 
     /// Records that were found since this was last asked; only an earlier process's are.
     fn found(&mut self) -> u64;
 
-    /// Records that could not be read, by severity, since this was last asked; they are among those found.
+    /// Records that could not be read, by severity, since this was last asked; they are among those found, or written.
     fn damaged(&mut self) -> [u64; 6];
+
+    /// Gives up the oldest segment of which nothing is in memory; returns its records by severity.
+    fn drop_oldest(&mut self) -> Option<[u64; 6]> {
+        None
+    }
 
     /// Whether nothing is left, in memory neither.
     fn is_done(&self) -> bool;
@@ -75,20 +119,37 @@ pub(crate) enum Refused {
     Disk(std::io::Error),
 }
 
-/// A lane's own share of a spool directory; reading is the [`Source`]'s.
-pub(crate) trait Spool: Source {
-    /// Writes a batch behind all others. With `held` it counts as taken, since it stays in memory as well.
-    fn append(&mut self, batch: &Batch<'_>, note: &Note, held: bool, now: Instant) -> Result<Place, Refused>;
+/// What [`Directory::look`] came upon.
+pub(crate) enum Found {
+    /// What an earlier process left for one of our lanes; ours from now on.
+    Orphan { fingerprint: u64, source: Box<dyn Source> },
+    /// What an earlier process left for a destination that we do not have. It stays where it is; told once.
+    Unknown { label: String, records: u64, segments: usize },
+    /// A file that is not read, and why; what is left of it has `.bad` behind its name.
+    Bad { name: String, why: String },
+    /// What an earlier process had in memory for a destination when it died.
+    Lost { fingerprint: u64, label: String, at_least: u64, in_flight: u64 },
+}
 
-    /// Gives up the oldest segment of which nothing is in memory; returns its records by severity.
-    fn drop_oldest(&mut self) -> Option<[u64; 6]>;
+/// What tells a lane from all others, in this process and the next.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct LaneId {
+    pub(crate) fingerprint: u64,
+    /// For the reader; without secrets.
+    pub(crate) label: String,
+}
 
-    /// The number of the oldest batch that is owed and not taken.
-    fn oldest_number(&mut self) -> Option<u64>;
-
-    /// What is a matter of time: the disk's own copy.
-    fn tick(&mut self, now: Instant);
-
-    /// The process ends: what was written is made as safe as was asked for.
-    fn close(&mut self);
+impl LaneId {
+    /// Neither credentials nor their absence make a difference, so that what is owed still arrives after they changed.
+    pub(crate) fn of(backend: &str, url: &str, tenant: Option<&str>) -> Self {
+        let url = mask_url(url);
+        let bare = url.replacen("***@", "", 1);
+        let parts = [backend, &bare, tenant.unwrap_or_default()];
+        // The same in every version: it is part of the names of files.
+        let fingerprint = parts
+            .iter()
+            .flat_map(|part| part.bytes().chain([0]))
+            .fold(0xcbf2_9ce4_8422_2325, |sum, byte| (sum ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3_u64));
+        Self { fingerprint, label: format!("{backend} at {url}") }
+    }
 }
