@@ -106,6 +106,7 @@ mod announce;
 pub mod backend;
 mod batch;
 mod capture;
+mod clock;
 mod config;
 mod contain;
 mod doctor;

@@ -5,9 +5,10 @@
 
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use super::job::Job;
+use crate::clock;
 use crate::config::{BacklogOverflow, SpoolSettings, SpoolUse};
 use crate::ledger::Reason;
 use crate::spool::{Note, Place, Refused, Source, Spool, Taken};
@@ -36,7 +37,7 @@ enum Trouble {
 }
 
 struct Own {
-    spool: Box<dyn Spool>,
+    spool: Spool,
     settings: SpoolSettings,
     /// Who gives way when it is full.
     overflow: BacklogOverflow,
@@ -97,18 +98,18 @@ const READ: u64 = 1 << 63;
 
 impl Disk {
     pub(super) fn new() -> Self {
-        let nanos = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos() as i64;
+        let nanos = clock::date().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos() as i64;
         Self {
             own: None,
             adopted: VecDeque::new(),
             waiting: VecDeque::new(),
-            epoch: Epoch { at: Instant::now(), nanos },
+            epoch: Epoch { at: clock::now(), nanos },
             next: 1,
             dropped: [0; 6],
         }
     }
 
-    pub(super) fn set_own(&mut self, spool: Box<dyn Spool>, settings: SpoolSettings, overflow: BacklogOverflow) {
+    pub(super) fn set_own(&mut self, spool: Spool, settings: SpoolSettings, overflow: BacklogOverflow) {
         self.own = Some(Own { spool, settings, overflow, written: 0, trouble: None, again: None, front: None });
     }
 
@@ -222,7 +223,7 @@ impl Disk {
         for &(id, place) in job.copies() {
             match &mut self.own {
                 Some(own) if id == OWN => {
-                    act(&mut *own.spool, place);
+                    act(&mut own.spool, place);
                     own.look(&self.epoch);
                 }
                 _ => {
@@ -302,7 +303,7 @@ impl Disk {
     pub(super) fn news(&mut self) -> News {
         let mut news = News::default();
         news.dropped.push((Reason::SpoolFull, std::mem::take(&mut self.dropped)));
-        let own = self.own.iter_mut().map(|own| &mut *own.spool as &mut dyn Source);
+        let own = self.own.iter_mut().map(|own| &mut own.spool as &mut dyn Source);
         for source in own.chain(self.adopted.iter_mut().map(|adopted| &mut *adopted.source)) {
             news.adopted += source.found();
             news.dropped.push((Reason::Damaged, source.damaged()));

@@ -4,10 +4,11 @@
 //! memory; or each one when it is sealed. At the end, and when the ring needs its room: all that is owed. What
 //! cannot be written stays in memory, as if there were no disk, until it can.
 
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use super::job::Job;
 use super::{Lane, LaneSettings};
+use crate::clock;
 use crate::config::BacklogOverflow;
 use crate::ledger::Reason;
 use crate::spool::{Source, Spool};
@@ -23,7 +24,7 @@ const TO_CLOSE: Duration = Duration::from_millis(50);
 impl Lane {
     /// Gives the lane its share of a spool. With `waits` a full queue makes callers wait, and nothing is given up to make
     /// room.
-    pub(crate) fn with_spool(mut self, spool: Box<dyn Spool>, waits: bool) -> Self {
+    pub(crate) fn with_spool(mut self, spool: Spool, waits: bool) -> Self {
         let LaneSettings { spool: settings, backlog_overflow, .. } = &self.parts.settings;
         let overflow = if waits { BacklogOverflow::DropNewest } else { *backlog_overflow };
         if let Some(settings) = settings.clone() {
@@ -122,12 +123,12 @@ impl Lane {
 
     /// Writes those jobs of this process's that stand in memory alone; says whether none of them does any more.
     fn write_where(&mut self, which: impl Fn(&Job) -> bool, until: Instant, now: Instant) -> bool {
-        let begun = Instant::now();
+        let begun = clock::now();
         let (waiting, disk) = self.backlog.waiting_and_disk();
         let is_due = |job: &&mut Job| job.copies().is_empty() && which(job);
         let mut jobs: Vec<_> = self.flights.jobs_mut().chain(waiting).filter(is_due).collect();
         jobs.sort_by_key(|job| job.number);
-        let is_done = jobs.into_iter().all(|job| now + begun.elapsed() < until && disk.write(job, true, now));
+        let is_done = jobs.into_iter().all(|job| now + clock::now().saturating_duration_since(begun) < until && disk.write(job, true, now));
         self.tell_of_disk(now);
         is_done
     }
@@ -149,7 +150,7 @@ impl Lane {
 
     /// The last act: what is owed stays on disk where there is one, and what cannot be written until then is lost.
     pub(crate) fn close(&mut self, reason: Reason, until: Instant) {
-        let now = Instant::now();
+        let now = clock::now();
         self.seal(now);
         let mut jobs: Vec<Job> = std::mem::take(&mut self.flights).into_iter().map(|flight| flight.job).collect();
         jobs.extend(std::iter::from_fn(|| self.backlog.pop_memory()));
@@ -159,7 +160,7 @@ impl Lane {
             if !job.copies().is_empty() {
                 self.settled_on_disk += job.copied_in_vain();
                 self.backlog.disk.put_back(&job);
-            } else if Instant::now() >= until || !self.backlog.disk.write(&mut job, false, now) {
+            } else if clock::now() >= until || !self.backlog.disk.write(&mut job, false, now) {
                 self.give_up(&mut job, reason);
             }
         }
@@ -203,7 +204,7 @@ impl Lane {
         let Some(after) = self.replays_after else { return false };
         // Of what an earlier process left, newer records are at the store by the time it comes there: ours.
         let after = if job.is_adopted() { after.min(self.reorder_within / 2) } else { after };
-        let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let since_1970 = clock::date().duration_since(UNIX_EPOCH).unwrap_or_default();
         let limit = since_1970.saturating_sub(after).as_nanos().min(i64::MAX as u128) as i64;
         !job.tried && job.stored().len() > 0 && job.stored().nanos(0) < limit
     }

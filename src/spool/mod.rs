@@ -41,6 +41,8 @@ pub(crate) use directory::Directory;
 #[cfg(unix)]
 pub(crate) use disk::Disk;
 pub(crate) use fs::Fs;
+#[cfg(all(test, unix))]
+pub(crate) use fs::{Dir, File, Names};
 pub(crate) use own::Spool;
 pub(crate) use state::LaneState;
 
