@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::fs::SimFs;
-use super::store::Answer;
+use super::store::{Answer, Item};
 use super::truth::{Dest, Truth, place};
 use crate::clock;
 use crate::spool::{Directory, Found, LaneId};
@@ -14,6 +14,7 @@ pub(super) struct Pending {
     pub(super) lane: usize,
     pub(super) job: u64,
     pub(super) due: u64,
+    pub(super) items: Vec<Item>,
     pub(super) answer: Answer,
 }
 

@@ -46,7 +46,7 @@ pub(super) struct Process {
     directory: Option<Directory>,
     numbers: Numbers,
     who: u64,
-    pending: Vec<Pending>,
+    pub(super) pending: Vec<Pending>,
     pub(super) books: Vec<DestinationLedger>,
     taken: u64,
     stored: Vec<u64>,
@@ -162,7 +162,8 @@ impl Process {
             let Env { dests, truth, random, now, .. } = env;
             let answer = ask(&mut dests[to], truth, self.number, &items, *now, random);
             env.say(|| format!("p{} lane{to} sends {} of job {job}: {:?}", self.number, items.len(), answer.result));
-            self.pending.push(Pending { lane, job, due: env.now + answer.after.as_nanos() as u64, answer });
+            let due = env.now + answer.after.as_nanos() as u64;
+            self.pending.push(Pending { lane, job, due, items, answer });
         }
         let due = self.lanes.iter_mut().filter_map(|lane| lane.due(now)).map(|due| env.nanos(due));
         due.chain(self.pending.iter().map(|pending| pending.due)).chain([self.next_look]).min().unwrap_or(env.now)

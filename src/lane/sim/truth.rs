@@ -159,6 +159,12 @@ impl Dest {
         has.unanswered += u32::from(answer_is_lost);
     }
 
+    /// Who sent that is no more when the answer comes.
+    pub(super) fn nobody_hears(&mut self, item: &Item) {
+        let has = Self::at(&mut self.has, place(item.id));
+        has.unanswered += u32::from(has.times > 0);
+    }
+
     /// How often a record came at most.
     pub(super) fn most(&self) -> u32 {
         self.has.iter().flatten().map(|has| has.times).max().unwrap_or(0)
