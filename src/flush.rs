@@ -90,6 +90,8 @@ pub(crate) struct Books {
     pub(crate) health: Vec<DestinationHealth>,
     pub(crate) worker: Option<WorkerState>,
     pub(crate) restarts: u64,
+    /// How soon all destinations have a record where a loss of power does not reach it, where they do.
+    pub(crate) safe_after: Option<Duration>,
 }
 
 impl Books {

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tracing::Subscriber;
 use tracing_subscriber::layer::{Layer, SubscriberExt as _};
@@ -11,7 +11,7 @@ use tracing_subscriber::registry::LookupSpan;
 
 use crate::batch::Origin;
 use crate::capture::{self, Filters, Intake, LiveFilter, Logger, Record};
-use crate::config::{Compression, Settings, parse_filter};
+use crate::config::{Compression, Overflow, Settings, parse_filter};
 use crate::doctor::Diagnosis;
 use crate::error::Error;
 use crate::exit::{self, Core};
@@ -23,8 +23,8 @@ use crate::numbers::Numbers;
 use crate::queue::Queue;
 use crate::tee::{Direct, WorkerTee};
 use crate::voice::Voice;
-use crate::wire::{self, Client};
-use crate::worker::Worker;
+use crate::wire::{self, Client, Secret};
+use crate::worker::{Disks, Worker};
 
 /// What the doctor waits beyond the limit of an attempt: for a worker that is busy, and for the attempt to end.
 const DOCTOR_GRACE: Duration = Duration::from_secs(2);
@@ -165,7 +165,7 @@ impl Handle {
     pub fn health(&self) -> Health {
         let books = self.core.control().books();
         Health {
-            acceptance: Acceptance::Memory,
+            acceptance: books.safe_after.map_or(Acceptance::Memory, |fsync| Acceptance::Disk { fsync }),
             worker: books.worker.unwrap_or(WorkerState::Running),
             restarts: books.restarts,
             destinations: books.health.clone(),
@@ -270,6 +270,7 @@ pub(crate) fn start(settings: Settings) -> Result<Guard, Error> {
     let origin = Arc::new(Origin { incarnation: Numbers::random_incarnation(), resource: settings.resource });
     let mut lanes = Vec::new();
     let mut lane_filters = Vec::new();
+    let mut disks = Disks::new(origin.incarnation, matches!(settings.overflow, Overflow::Block(_)));
     let longest_attempt = settings.lanes.iter().map(|lane| lane.timeout).max().unwrap_or_default();
     for (mut destination, lane) in settings.destinations.into_iter().zip(settings.lanes) {
         if lane.compression == Compression::Gzip && destination.backend.facts().takes_gzip() {
@@ -277,6 +278,10 @@ pub(crate) fn start(settings: Settings) -> Result<Guard, Error> {
         }
         lane_filters.push(destination.targets);
         let facts = destination.backend.facts();
+        if let Some(spool) = &lane.spool {
+            let tenant = destination.reach.credentials.tenant.as_ref().and_then(Secret::given);
+            disks.share(lanes.len(), &destination.name, facts.name(), destination.backend.url(), tenant, spool);
+        }
         let mut client = Client::new(wire::Options {
             url: destination.backend.url().to_owned(),
             compression: lane.compression,
@@ -302,6 +307,7 @@ pub(crate) fn start(settings: Settings) -> Result<Guard, Error> {
             voice: Arc::clone(&voice),
         }));
     }
+    disks.open(&mut lanes, &voice, Instant::now());
     let has_tee = settings.tee.is_some();
     let filters = Filters {
         events: settings.filter,
@@ -333,7 +339,7 @@ pub(crate) fn start(settings: Settings) -> Result<Guard, Error> {
     }
     if !lanes.is_empty() {
         let (intake, control, voice) = (Arc::clone(&intake), Arc::clone(&control), Arc::clone(&voice));
-        Worker::new(intake, control, voice, lanes, tee, origin.incarnation).spawn().map_err(Error::Spawn)?;
+        Worker::new(intake, control, voice, lanes, tee, origin.incarnation).with_disks(disks).spawn().map_err(Error::Spawn)?;
     }
     let core = Core::register(intake, control, voice, settings.shutdown, longest_attempt + DOCTOR_GRACE);
     Ok(Guard::new(Handle { core }))

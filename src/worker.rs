@@ -323,7 +323,7 @@ impl Worker {
             for lane in &mut self.lanes {
                 lane.hurry(ticket.deadline, now);
             }
-            self.disks.look_soon();
+            self.disks.look_soon(now);
             self.accepted = self.intake.queue.accepted(self.accepted);
             self.flushes.push(Flush { ticket, accepted: self.accepted, marks: None });
         }
@@ -386,6 +386,7 @@ impl Worker {
         for lane in &mut self.lanes {
             lane.close(Reason::Deadline, until);
         }
+        self.disks.close();
         self.publish(WorkerState::Stopped);
         let ledger = self.control.books().ledger(&self.intake.queue);
         let mut told = self.kept(&ledger);
@@ -417,6 +418,7 @@ impl Worker {
         let mut books = self.control.books();
         (books.accepted, books.drained, books.own) = (self.accepted, self.drained, self.own);
         (books.worker, books.restarts) = (Some(state), self.restarts);
+        books.safe_after = self.lanes.iter().map(Lane::safe_after).try_fold(Duration::ZERO, |most, one| Some(most.max(one?)));
         for (lane, ledger) in self.lanes.iter_mut().zip(&mut books.destinations) {
             lane.publish(ledger);
         }

@@ -80,14 +80,19 @@ impl Backlog {
         Some(job)
     }
 
-    /// Takes the oldest batch; one on disk only if it may be read.
+    /// Takes the oldest batch; one on disk only if it may be read. While the disk cannot be read, its batches are waited for.
     pub(super) fn pop(&mut self, may_read: bool, now: Instant) -> Option<Job> {
-        let in_memory = self.waiting.front().map(|job| job.number);
-        match self.disk.front() {
-            Some((number, _)) if in_memory.is_none_or(|other| number < other) => {
-                if may_read { self.disk.read_own(now).or_else(|| self.remove(0)) } else { None }
+        loop {
+            let in_memory = self.waiting.front().map(|job| job.number);
+            let front = self.disk.front().filter(|(number, _)| in_memory.is_none_or(|other| *number < other));
+            if front.is_none() {
+                return self.remove(0);
             }
-            _ => self.remove(0),
+            let read = if may_read { self.disk.read_own(now) } else { None };
+            // What cannot be read at all is passed over, and the next one is the oldest.
+            if read.is_some() || !may_read || self.disk.front() == front {
+                return read;
+            }
         }
     }
 

@@ -8,6 +8,7 @@ use std::io::{self, ErrorKind};
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use super::job::Job;
+use crate::batch::Batch;
 use crate::clock;
 use crate::config::{BacklogOverflow, SpoolSettings, SpoolUse};
 use crate::ledger::Reason;
@@ -36,8 +37,32 @@ enum Trouble {
     Disk(io::Error),
 }
 
+/// What a lane asks of its own spool beside what any source can do.
+pub(crate) trait Write: Source {
+    /// See [`Spool::append`].
+    fn append(&mut self, batch: &Batch<'_>, note: &Note, held: bool, now: Instant) -> Result<Place, Refused>;
+    /// See [`Spool::tick`].
+    fn tick(&mut self, now: Instant) -> Option<io::Error>;
+    /// See [`Spool::close`].
+    fn close(&mut self) -> Option<io::Error>;
+}
+
+impl Write for Spool {
+    fn append(&mut self, batch: &Batch<'_>, note: &Note, held: bool, now: Instant) -> Result<Place, Refused> {
+        Self::append(self, batch, note, held, now)
+    }
+
+    fn tick(&mut self, now: Instant) -> Option<io::Error> {
+        Self::tick(self, now)
+    }
+
+    fn close(&mut self) -> Option<io::Error> {
+        Self::close(self)
+    }
+}
+
 struct Own {
-    spool: Spool,
+    spool: Box<dyn Write>,
     settings: SpoolSettings,
     /// Who gives way when it is full.
     overflow: BacklogOverflow,
@@ -109,7 +134,7 @@ impl Disk {
         }
     }
 
-    pub(super) fn set_own(&mut self, spool: Spool, settings: SpoolSettings, overflow: BacklogOverflow) {
+    pub(super) fn set_own(&mut self, spool: Box<dyn Write>, settings: SpoolSettings, overflow: BacklogOverflow) {
         self.own = Some(Own { spool, settings, overflow, written: 0, trouble: None, again: None, front: None });
     }
 
@@ -139,7 +164,7 @@ impl Disk {
 
     /// Whether there is anything of an earlier process's that could be sent now.
     pub(super) fn has_adopted(&self) -> bool {
-        !self.waiting.is_empty() || self.adopted.iter().any(|adopted| adopted.source.owed() > 0)
+        !self.waiting.is_empty() || self.adopted_since().is_some()
     }
 
     /// Number and sealing time of this process's oldest batch that is not in memory.
@@ -187,7 +212,7 @@ impl Disk {
         let note = Note { number: job.number, sealed: self.epoch.nanos(job.sealed()), tried: job.tried };
         let mut copies = Vec::new();
         for part in job.parts() {
-            match own.append(&part, &note, held, &mut self.dropped, now) {
+            match own.append(&part, &note, held, &mut self.adopted, &mut self.dropped, now) {
                 Ok(place) => copies.push((OWN, place)),
                 Err(trouble) => {
                     own.trouble = Some(trouble);
@@ -223,7 +248,7 @@ impl Disk {
         for &(id, place) in job.copies() {
             match &mut self.own {
                 Some(own) if id == OWN => {
-                    act(&mut own.spool, place);
+                    act(&mut *own.spool, place);
                     own.look(&self.epoch);
                 }
                 _ => {
@@ -296,14 +321,14 @@ impl Disk {
 
     /// When the oldest adopted batches that are not in memory were taken over.
     pub(super) fn adopted_since(&self) -> Option<Instant> {
-        self.adopted.iter().filter(|adopted| adopted.source.owed() > 0).map(|adopted| adopted.since).min()
+        self.adopted.iter().filter(|adopted| !adopted.source.is_done()).map(|adopted| adopted.since).min()
     }
 
     /// What became known since this was last asked. Sources of which nothing is left are gone with that.
     pub(super) fn news(&mut self) -> News {
         let mut news = News::default();
         news.dropped.push((Reason::SpoolFull, std::mem::take(&mut self.dropped)));
-        let own = self.own.iter_mut().map(|own| &mut own.spool as &mut dyn Source);
+        let own = self.own.iter_mut().map(|own| &mut *own.spool as &mut dyn Source);
         for source in own.chain(self.adopted.iter_mut().map(|adopted| &mut *adopted.source)) {
             news.adopted += source.found();
             news.dropped.push((Reason::Damaged, source.damaged()));
@@ -312,16 +337,21 @@ impl Disk {
         news
     }
 
-    pub(super) fn tick(&mut self, now: Instant) {
-        if let Some(own) = &mut self.own {
-            own.spool.tick(now);
-        }
+    /// What is a matter of time; says whether there is something to tell.
+    pub(super) fn tick(&mut self, now: Instant) -> bool {
+        let failed = self.own.as_mut().and_then(|own| own.spool.tick(now));
+        self.is_told_of(failed)
     }
 
-    pub(super) fn close(&mut self) {
-        if let Some(own) = &mut self.own {
-            own.spool.close();
-        }
+    pub(super) fn close(&mut self) -> bool {
+        let failed = self.own.as_mut().and_then(|own| own.spool.close());
+        self.is_told_of(failed)
+    }
+
+    fn is_told_of(&mut self, failed: Option<io::Error>) -> bool {
+        let Some((own, error)) = self.own.as_mut().zip(failed) else { return false };
+        own.trouble = Some(Trouble::Disk(error));
+        true
     }
 }
 
@@ -338,9 +368,10 @@ impl Own {
     /// Appends, and gives up what is oldest on disk where that has to give way.
     fn append(
         &mut self,
-        batch: &crate::batch::Batch<'_>,
+        batch: &Batch<'_>,
         note: &Note,
         held: bool,
+        adopted: &mut VecDeque<Adopted>,
         dropped: &mut [u64; 6],
         now: Instant,
     ) -> Result<Place, Trouble> {
@@ -349,10 +380,11 @@ impl Own {
                 Ok(place) => return Ok(place),
                 Err(Refused::Disk(error)) => return Err(Trouble::Disk(error)),
                 Err(Refused::Full) => {
-                    let may_drop = self.overflow == BacklogOverflow::DropOldest;
-                    let Some(lost) = may_drop.then(|| self.spool.drop_oldest()).flatten() else {
+                    if self.overflow == BacklogOverflow::DropNewest {
                         return Err(Trouble::Full);
-                    };
+                    }
+                    let oldest = adopted.iter_mut().find_map(|adopted| adopted.source.drop_oldest());
+                    let Some(lost) = oldest.or_else(|| self.spool.drop_oldest()) else { return Err(Trouble::Full) };
                     dropped.iter_mut().zip(lost).for_each(|(all, more)| *all += more);
                 }
             }

@@ -187,7 +187,9 @@ impl Lane {
     /// Seals what is due and begins as many requests as may be in flight; each is handed to `start`.
     pub(crate) fn tick(&mut self, now: Instant, mut start: impl FnMut(Sending)) {
         self.expire(now);
-        self.backlog.disk.tick(now);
+        if self.backlog.disk.tick(now) {
+            self.tell_of_disk(now);
+        }
         self.backlog.set_other_bytes(self.other_bytes());
         if self.backlog.is_pressed(0) {
             self.relieve(0, now);

@@ -6,12 +6,13 @@
 
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
+use super::disk::Write;
 use super::job::Job;
 use super::{Lane, LaneSettings};
 use crate::clock;
 use crate::config::BacklogOverflow;
 use crate::ledger::Reason;
-use crate::spool::{Source, Spool};
+use crate::spool::Source;
 use crate::voice::Topic;
 
 /// Batches on disk that are given up in one look, as each is read for it.
@@ -24,13 +25,32 @@ const TO_CLOSE: Duration = Duration::from_millis(50);
 impl Lane {
     /// Gives the lane its share of a spool. With `waits` a full queue makes callers wait, and nothing is given up to make
     /// room.
-    pub(crate) fn with_spool(mut self, spool: Spool, waits: bool) -> Self {
+    pub(crate) fn set_spool(&mut self, spool: Box<dyn Write>, waits: bool) {
         let LaneSettings { spool: settings, backlog_overflow, .. } = &self.parts.settings;
         let overflow = if waits { BacklogOverflow::DropNewest } else { *backlog_overflow };
         if let Some(settings) = settings.clone() {
             self.backlog.disk.set_own(spool, settings, overflow);
+            self.disk_trouble = None;
         }
-        self
+    }
+
+    /// Its spool cannot be had, for now.
+    pub(crate) fn miss_spool(&mut self, why: String) {
+        self.disk_trouble = Some(why);
+    }
+
+    /// How soon what was handed over survives a loss of power, where it does.
+    pub(crate) fn safe_after(&self) -> Option<Duration> {
+        let settings = self.parts.settings.spool.as_ref().filter(|_| self.backlog.disk.takes_all())?;
+        settings.fsync.filter(|_| self.disk_trouble.is_none())
+    }
+
+    /// Records that would be lost with the process: those that wait, and those that may be at the store.
+    pub(crate) fn at_risk(&self) -> (u64, u64) {
+        let in_memory = |job: &&Job| job.copies().is_empty();
+        let waiting = self.backlog.waiting().filter(in_memory).map(Job::owed).sum::<u64>();
+        let open = self.batcher.open().map_or(0, |open| open.len() as u64);
+        (waiting + open, self.flights.jobs().filter(in_memory).map(Job::owed).sum())
     }
 
     pub(crate) fn has_spool(&self) -> bool {
@@ -164,8 +184,8 @@ impl Lane {
                 self.give_up(&mut job, reason);
             }
         }
-        self.tell_of_disk(now);
         self.backlog.disk.close();
+        self.tell_of_disk(now);
     }
 
     /// Writes down what was lost and found on disk.

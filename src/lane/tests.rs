@@ -1,6 +1,6 @@
 //! A lane without a network and without a clock: each request is answered by hand, at whatever time.
 
-
+mod disk;
 
 use super::*;
 use crate::backend::{Batch, Facts, Payload, Reply, Verdict};

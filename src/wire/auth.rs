@@ -66,6 +66,14 @@ impl Secret {
         Self(Source::File(path.into()))
     }
 
+    /// What was given as a value, for what is no secret after all.
+    pub(crate) fn given(&self) -> Option<&str> {
+        match &self.0 {
+            Source::Value(value) => Some(value),
+            _ => None,
+        }
+    }
+
     pub(super) fn path(&self) -> Option<&Path> {
         match &self.0 {
             Source::Value(_) => None,

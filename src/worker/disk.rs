@@ -1,10 +1,19 @@
 //! The worker's side of the spool: whose directories are looked through, what is written before an end, and what is told.
 
+use std::io;
+use std::path::{Path, PathBuf};
+#[cfg(test)]
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::{Flush, Worker};
+use crate::clock;
+use crate::config::SpoolSettings;
 use crate::flush::Ticket;
+use crate::lane::Lane;
 use crate::ledger::{Ledger, Reason};
+use crate::spool::{self, Directory, Found, LaneId, LaneState};
+use crate::voice::{Topic, Voice};
 
 /// What is left of a limit for the last act, where there is a spool: what is owed was written before.
 const TO_CLOSE: Duration = Duration::from_millis(50);
@@ -15,19 +24,188 @@ const BEYOND: Duration = Duration::from_millis(50);
 /// How long the lanes hurry after [`Control::spool_now`](crate::flush::Control::spool_now), and what writing may take.
 const HURRY: Duration = Duration::from_secs(5);
 
+/// How often orphans are looked for, and how soon a directory that cannot be opened is tried again.
+const LOOK_EVERY: Duration = Duration::from_secs(10);
+const OPEN_EVERY: Duration = Duration::from_secs(1);
+
+/// How often it is written down at most that more is owed.
+const STATE_EVERY: Duration = Duration::from_millis(100);
+
 /// The directories of a pipeline's spools.
 #[derive(Default)]
-pub(crate) struct Disks {}
+pub(crate) struct Disks {
+    incarnation: u128,
+    /// Stands in for the disk itself.
+    #[cfg(test)]
+    pub(crate) fs: Option<Arc<dyn spool::Fs>>,
+    /// A full queue makes callers wait.
+    waits: bool,
+    all: Vec<Disk>,
+}
+
+/// A directory, and the lanes that have a share of it.
+struct Disk {
+    path: PathBuf,
+    shares: Vec<Share>,
+    directory: Option<Directory>,
+    /// When it is opened, or looked through, again.
+    due: Instant,
+    is_looking: bool,
+    state: Vec<LaneState>,
+    state_at: Option<Instant>,
+}
+
+struct Share {
+    lane: usize,
+    id: LaneId,
+    settings: SpoolSettings,
+}
 
 impl Disks {
+    pub(crate) fn new(incarnation: u128, waits: bool) -> Self {
+        Self { incarnation, waits, ..Self::default() }
+    }
+
+    /// A lane is to have a share of a directory.
+    pub(crate) fn share(&mut self, lane: usize, name: &str, backend: &str, url: &str, tenant: Option<&str>, settings: &SpoolSettings) {
+        let at = self.all.iter().position(|disk| disk.path == settings.dir).unwrap_or_else(|| {
+            let (path, due) = (settings.dir.clone(), clock::now());
+            self.all.push(Disk {
+                path,
+                shares: Vec::new(),
+                directory: None,
+                due,
+                is_looking: false,
+                state: Vec::new(),
+                state_at: None,
+            });
+            self.all.len() - 1
+        });
+        let shares = &mut self.all[at].shares;
+        let mut id = LaneId::of(backend, url, tenant);
+        // Two destinations may speak to one store, each with a filter of its own.
+        if shares.iter().any(|other| other.id == id) {
+            id = LaneId::of(backend, url, Some(&format!("{} {name}", tenant.unwrap_or_default())));
+        }
+        shares.push(Share { lane, id, settings: settings.clone() });
+    }
+
+    /// Opens what is not open yet and due, and gives the lanes their spools.
+    pub(crate) fn open(&mut self, lanes: &mut [Lane], voice: &Voice, now: Instant) {
+        for (place, disk) in self.all.iter_mut().enumerate() {
+            if disk.directory.is_some() || now < disk.due {
+                continue;
+            }
+            let dir = disk.path.display();
+            #[cfg(test)]
+            let opened = match &self.fs {
+                Some(fs) => Directory::open(&disk.path, &**fs, self.incarnation),
+                None => open(&disk.path, self.incarnation),
+            };
+            #[cfg(not(test))]
+            let opened = open(&disk.path, self.incarnation);
+            match opened {
+                Ok(directory) => {
+                    for share in &disk.shares {
+                        lanes[share.lane].set_spool(Box::new(directory.spool(share.id.clone(), &share.settings)), self.waits);
+                    }
+                    disk.directory = Some(directory);
+                    voice.recovered(Topic::at("spool directory", place), || format!("{dir} can be used again"));
+                }
+                Err(error) => {
+                    let why = format!("{dir} cannot be used: {error}");
+                    let said = || format!("what is owed is kept in memory alone: {why} (LOGCHUTE_SPOOL_DIR)");
+                    voice.say(Topic::at("spool directory", place), said, now);
+                    disk.shares.iter().for_each(|share| lanes[share.lane].miss_spool(why.clone()));
+                    disk.due = now + OPEN_EVERY;
+                }
+            }
+        }
+    }
+
+    /// Opens directories, and looks through them for what earlier processes left, a few milliseconds at a time; what was
+    /// come upon that no lane adopts is handed to `tell`.
+    pub(crate) fn look(
+        &mut self,
+        lanes: &mut [Lane],
+        voice: &Voice,
+        now: Instant,
+        mut tell: impl FnMut(&Found, &Path),
+    ) {
+        self.open(lanes, voice, now);
+        for disk in &mut self.all {
+            let Some(directory) = disk.directory.as_mut().filter(|_| disk.is_looking || now >= disk.due) else { continue };
+            let known: Vec<u64> = disk.shares.iter().map(|share| share.id.fingerprint).collect();
+            for found in directory.look(&known, now) {
+                tell(&found, &disk.path);
+                if let Found::Orphan { fingerprint, source } = found
+                    && let Some(share) = disk.shares.iter().find(|share| share.id.fingerprint == fingerprint)
+                {
+                    let lane = &mut lanes[share.lane];
+                    let (name, dir) = (lane.name(), disk.path.display());
+                    voice.say(
+                        Topic::at("adopted", share.lane),
+                        || format!("what an earlier process owed to {name} was found in {dir}, and is sent"),
+                        now,
+                    );
+                    lane.adopt(source, now);
+                }
+            }
+            disk.is_looking = !directory.seen_all();
+            disk.due = now + LOOK_EVERY;
+        }
+    }
+
+    /// Writes down what would be lost with the process: at once where that became less, so that the next one never says
+    /// of a record that it was lost that was not.
+    pub(crate) fn write_state(&mut self, lanes: &[Lane], now: Instant) {
+        for disk in &mut self.all {
+            let Some(directory) = &mut disk.directory else { continue };
+            let state = |share: &Share| {
+                let (waiting, in_flight) = lanes[share.lane].at_risk();
+                LaneState { fingerprint: share.id.fingerprint, label: share.id.label.clone(), waiting, in_flight }
+            };
+            let is_less = |(is, was): (&Share, &LaneState)| lanes[is.lane].at_risk().0 < was.waiting;
+            let is_due = disk.state_at.is_none_or(|at| now >= at + STATE_EVERY);
+            if is_due || disk.shares.iter().zip(&disk.state).any(is_less) {
+                let states: Vec<_> = disk.shares.iter().map(state).collect();
+                if states != disk.state && directory.write_state(&states).is_ok() {
+                    (disk.state, disk.state_at) = (states, Some(now));
+                }
+            }
+        }
+    }
+
     /// Somebody waits: a process that just ended may have left something.
-    pub(super) fn look_soon(&mut self) {}
+    pub(crate) fn look_soon(&mut self, now: Instant) {
+        self.all.iter_mut().for_each(|disk| disk.due = now);
+    }
+
+    /// The end: nothing is lost from here on.
+    pub(crate) fn close(&mut self) {
+        self.all.drain(..).filter_map(|disk| disk.directory).for_each(Directory::close);
+    }
+}
+
+#[cfg(unix)]
+fn open(path: &Path, incarnation: u128) -> io::Result<Directory> {
+    Directory::open(path, &spool::Disk, incarnation)
+}
+
+#[cfg(not(unix))]
+fn open(_: &Path, _: u128) -> io::Result<Directory> {
+    Err(io::Error::new(io::ErrorKind::Unsupported, "a spool needs Unix"))
 }
 
 impl Worker {
-    pub(super) fn look_for_orphans(&mut self, _now: Instant) {}
+    pub(super) fn look_for_orphans(&mut self, now: Instant) {
+        let Self { disks, lanes, voice, .. } = self;
+        disks.look(lanes, voice, now, |found, path| tell(found, path, voice, now));
+    }
 
-    pub(super) fn write_state(&mut self, _now: Instant) {}
+    pub(super) fn write_state(&mut self, now: Instant) {
+        self.disks.write_state(&self.lanes, now);
+    }
 
     /// When a flush is over, settled or not.
     pub(super) fn over_at(&self, flush: &Flush) -> Instant {
@@ -89,6 +267,29 @@ impl Worker {
             self.spool_at = Some(self.accepted);
             self.lanes.iter_mut().for_each(|lane| lane.hurry(now + HURRY, now));
         }
+    }
+}
+
+/// What was come upon that is not sent.
+fn tell(found: &Found, path: &Path, voice: &Voice, now: Instant) {
+    let dir = path.display();
+    match found {
+        Found::Orphan { .. } => {}
+        Found::Unknown { label, records, segments } => voice.always(&format!(
+            "{records} records in {segments} file(s) in {dir} are for {label}, which is no destination of this process: they are \
+             kept until a process comes that has it"
+        )),
+        Found::Bad { name, why } => {
+            let said = || format!("{name} in {dir} is not read: {why}");
+            voice.say(Topic::new("bad file in the spool"), said, now);
+        }
+        Found::Lost { label, at_least: 0, in_flight, .. } => voice.always(&format!(
+            "an earlier process died while {in_flight} records were on their way to {label}, which may or may not have them"
+        )),
+        Found::Lost { label, at_least, in_flight, .. } => voice.always(&format!(
+            "at least {at_least} records for {label} were lost with an earlier process, which died; {in_flight} more were on \
+             their way there"
+        )),
     }
 }
 

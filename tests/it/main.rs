@@ -21,6 +21,8 @@ mod otlp;
 mod overflow;
 mod poison;
 mod retry;
+#[cfg(unix)]
+mod spool;
 mod splunk;
 mod syslog;
 #[cfg(feature = "google_cloud")]

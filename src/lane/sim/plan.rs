@@ -78,6 +78,7 @@ impl Plan {
             oldest: (random.u8(..4) == 0).then(|| Duration::from_secs(3 * 3600)),
             replays_after: (random.u8(..4) == 0).then(|| Duration::from_secs(3600)),
             reorder_within: (random.u8(..4) == 0).then(|| Duration::from_secs(60)),
+            waits: random.u8(..4) == 0,
             record_bytes: [60, 300, 1500][random.usize(..3)],
             poison: if is_plain { 0 } else { [0, 2, 20][random.usize(..3)] },
         };

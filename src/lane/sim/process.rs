@@ -1,6 +1,5 @@
 //! One process: its lanes and its directory, and what the worker does to them, in that order.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,9 +14,10 @@ use crate::lane::{Lane, LaneParts, Outcome};
 use crate::ledger::{DestinationLedger, Reason};
 use crate::numbers::Numbers;
 use crate::resource::Resource;
-use crate::spool::{Directory, Found, LaneId, LaneState};
+use crate::spool::{Found, LaneId};
 use crate::voice::Voice;
 use crate::wire::{Client, Options};
+use crate::worker::Disks;
 
 /// What a process is configured to.
 #[derive(Clone, Debug)]
@@ -36,6 +36,8 @@ pub(super) struct Config {
     pub(super) record_bytes: usize,
     /// Records of a thousand that a store refuses.
     pub(super) poison: u32,
+    /// A full queue makes callers wait.
+    pub(super) waits: bool,
 }
 
 pub(super) struct Process {
@@ -43,7 +45,8 @@ pub(super) struct Process {
     pub(super) config: Config,
     pub(super) lanes: Vec<Lane>,
     ids: Vec<LaneId>,
-    directory: Option<Directory>,
+    disks: Disks,
+    voice: Arc<Voice>,
     numbers: Numbers,
     who: u64,
     pub(super) pending: Vec<Pending>,
@@ -55,7 +58,6 @@ pub(super) struct Process {
     pub(super) memory: Vec<Vec<(u64, u64)>>,
     /// Records from this number on came in this round.
     pub(super) fresh: u64,
-    next_look: u64,
     is_closing: Option<u64>,
     /// What the disk had failed at when it began.
     pub(super) failed_before: (u64, u64),
@@ -70,7 +72,8 @@ impl Process {
         let origin = Arc::new(Origin { incarnation, resource });
         let fs = env.fs.of(number, dies_after);
         let failed_before = env.fs.failed();
-        let directory = config.spool.as_ref().and_then(|_| Directory::open(Path::new("/spool"), &fs, incarnation).ok());
+        let mut disks = Disks::new(incarnation, config.waits);
+        disks.fs = Some(Arc::new(fs));
         let voice = Arc::new(Voice::new(Some(Arc::new(|_: &str| {}))));
         let ids: Vec<_> = config.to.iter().map(|&to| LaneId::of("sim", &env.dests[to].url, None)).collect();
         let mut lanes = Vec::new();
@@ -101,18 +104,20 @@ impl Process {
                 },
                 voice: Arc::clone(&voice),
             });
-            lanes.push(match (&directory, &config.spool) {
-                (Some(directory), Some(spool)) => lane.with_spool(directory.spool(ids[index].clone(), spool), false),
-                _ => lane,
-            });
+            if let Some(spool) = &config.spool {
+                disks.share(index, &format!("lane{to}"), "sim", &env.dests[to].url, None, spool);
+            }
+            lanes.push(lane);
         }
+        disks.open(&mut lanes, &voice, env.at());
         let books = lanes.iter().map(Lane::new_books).collect();
         let count = lanes.len();
         Self {
             number,
             lanes,
             ids,
-            directory,
+            disks,
+            voice,
             numbers: Numbers::new(incarnation),
             who,
             pending: Vec::new(),
@@ -122,7 +127,6 @@ impl Process {
             refused: vec![0; count],
             memory: vec![Vec::new(); count],
             fresh: 0,
-            next_look: 0,
             is_closing: None,
             failed_before,
             config,
@@ -135,6 +139,9 @@ impl Process {
         self.look(env);
         self.fresh = self.taken;
         for _ in 0..records {
+            if self.config.waits && !self.lanes.iter_mut().all(Lane::has_room) {
+                break;
+            }
             self.say(env);
         }
         if let Some(deadline) = self.is_closing {
@@ -156,7 +163,7 @@ impl Process {
             env.truth.check(flights.len() == requests.len(), || "a request was begun that is not in flight".into());
             begun.extend(flights.into_iter().zip(requests).map(|(job, items)| (lane.parts.index, to, job, items)));
         }
-        self.write_state();
+        self.disks.write_state(&self.lanes, now);
         self.publish(env);
         for (lane, to, job, items) in begun {
             let Env { dests, truth, random, now, .. } = env;
@@ -166,7 +173,7 @@ impl Process {
             self.pending.push(Pending { lane, job, due, items, answer });
         }
         let due = self.lanes.iter_mut().filter_map(|lane| lane.due(now)).map(|due| env.nanos(due));
-        due.chain(self.pending.iter().map(|pending| pending.due)).chain([self.next_look]).min().unwrap_or(env.now)
+        due.chain(self.pending.iter().map(|pending| pending.due)).min().unwrap_or(u64::MAX)
     }
 
     /// Requests whose answer came.
@@ -181,21 +188,13 @@ impl Process {
     }
 
     fn look(&mut self, env: &mut Env) {
-        let Some(directory) = &mut self.directory else { return };
-        if env.now < self.next_look {
-            return;
-        }
-        let known: Vec<_> = self.ids.iter().map(|id| id.fingerprint).collect();
-        for found in directory.look(&known, env.at()) {
-            env.say(|| format!("p{} finds {}", self.number, told(&found)));
+        let (number, now) = (self.number, env.at());
+        self.disks.look(&mut self.lanes, &self.voice, now, |found, _| {
+            env.say(|| format!("p{number} finds {}", told(found)));
             match found {
-                Found::Orphan { fingerprint, source } => {
-                    let at = known.iter().position(|known| *known == fingerprint).expect("it is asked for by that");
-                    self.lanes[at].adopt(source, env.at());
-                }
                 Found::Lost { fingerprint, at_least, .. } => {
                     for dest in &mut env.dests {
-                        if LaneId::of("sim", &dest.url, None).fingerprint == fingerprint {
+                        if LaneId::of("sim", &dest.url, None).fingerprint == *fingerprint {
                             dest.told_lost += at_least;
                         }
                     }
@@ -204,10 +203,9 @@ impl Process {
                     let is_excused = env.power_lost || env.fs.failed().0 > 0 || env.died;
                     env.truth.check(is_excused, || format!("{name} is bad: {why}"));
                 }
-                Found::Unknown { .. } => {}
+                Found::Orphan { .. } | Found::Unknown { .. } => {}
             }
-        }
-        self.next_look = if directory.seen_all() { env.now + 10_000_000_000 } else { env.now };
+        });
     }
 
     fn say(&mut self, env: &mut Env) {
@@ -237,24 +235,6 @@ impl Process {
         for lane in &mut self.lanes {
             lane.take(&frame, id, nanos, env.at());
         }
-    }
-
-    fn write_state(&mut self) {
-        let Some(directory) = &mut self.directory else { return };
-        let state = |(lane, id): (&Lane, &LaneId)| {
-            let alone = |jobs: &mut dyn Iterator<Item = &Job>| -> u64 {
-                jobs.filter(|job| job.copies().is_empty()).map(Job::owed).sum()
-            };
-            let open = lane.batcher.open().map_or(0, |open| open.len() as u64);
-            LaneState {
-                fingerprint: id.fingerprint,
-                label: id.label.clone(),
-                waiting: alone(&mut lane.backlog.waiting()) + open,
-                in_flight: alone(&mut lane.flights.jobs()),
-            }
-        };
-        let states: Vec<_> = self.lanes.iter().zip(&self.ids).map(state).collect();
-        let _ = directory.write_state(&states);
     }
 
     /// Writes the books, and compares them with what was seen outside.
@@ -301,7 +281,8 @@ impl Process {
     pub(super) fn begin_to_end(&mut self, env: &Env) {
         let deadline = env.now + 5_000_000_000;
         self.lanes.iter_mut().for_each(|lane| lane.hurry(env.instant(deadline), env.at()));
-        (self.is_closing, self.next_look) = (Some(deadline), env.now);
+        self.disks.look_soon(env.at());
+        self.is_closing = Some(deadline);
     }
 
     /// Whether it is time for the last act.
@@ -314,6 +295,7 @@ impl Process {
     pub(super) fn close(&mut self, env: &mut Env) {
         let until = env.instant(self.is_closing.unwrap_or(env.now) + 50_000_000);
         self.lanes.iter_mut().for_each(|lane| lane.close(Reason::Deadline, until));
+        self.disks.close();
         self.publish(env);
         for books in &self.books {
             env.truth.check(books.owed_memory == 0, || format!("owed in memory after the end: {books:?}"));
@@ -323,14 +305,11 @@ impl Process {
     /// It is gone, in order.
     pub(super) fn leave(mut self) {
         self.lanes.clear();
-        if let Some(directory) = self.directory.take() {
-            directory.close();
-        }
     }
 
     pub(super) fn owes_nothing(&self) -> bool {
         let owes = |books: &DestinationLedger| books.owed_memory + books.owed_disk > 0;
-        !self.books.iter().any(owes) && self.directory.as_ref().is_none_or(Directory::seen_all)
+        !self.books.iter().any(owes)
     }
 }
 
