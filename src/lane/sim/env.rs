@@ -31,8 +31,6 @@ pub(super) struct Env {
     pub(super) is_traced: bool,
     pub(super) power_lost: bool,
     pub(super) died: bool,
-    /// What a batch takes in memory that is read back, at most.
-    pub(super) largest_batch: usize,
 }
 
 /// When it all begins, in seconds since 1970.
@@ -55,7 +53,6 @@ impl Env {
             is_traced,
             power_lost: false,
             died: false,
-            largest_batch: 0,
         }
     }
 
@@ -105,7 +102,6 @@ impl Env {
                 let dest = known.iter().position(|known| *known == fingerprint).expect("it is asked for by that");
                 while let Some(taken) = source.next(self.at()) {
                     let stored = &taken.stored;
-                    self.largest_batch = self.largest_batch.max(stored.held_bytes());
                     for at in 0..stored.len() {
                         let id = crate::frame::RecordId {
                             incarnation: stored.origin().incarnation,

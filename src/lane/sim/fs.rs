@@ -150,9 +150,9 @@ impl SimFs {
         for (_, inode) in &mut inodes {
             let Inode { bytes, synced, .. } = inode;
             if !worst && inode.is_dirty {
-                let longest = bytes.len().max(synced.len());
-                let ends = [bytes.len(), synced.len(), random.usize(..=longest) / block * block];
-                let len = *random.choice(&ends).unwrap_or(&0);
+                let (shortest, longest) = (bytes.len().min(synced.len()), bytes.len().max(synced.len()));
+                let between = (random.usize(shortest..=longest) / block * block).max(shortest);
+                let len = [bytes.len(), synced.len(), between][random.usize(..3)];
                 let mut torn = vec![0; len];
                 let share = random.u32(..=100);
                 for at in (0..len).step_by(block) {

@@ -254,12 +254,14 @@ impl Process {
             let jobs = lane.flights.jobs().chain(lane.backlog.waiting()).filter(|job| job.copies().is_empty());
             let open = lane.batcher.open();
             memory.extend(jobs.map(Job::stored).chain(open).map(|it| (it.sequence(0), it.sequence(it.len() - 1))));
+            let read = lane.flights.jobs().chain(lane.backlog.waiting()).chain(lane.backlog.disk.waiting());
+            let largest = read.filter(|job| job.is_read()).map(|job| job.stored().held_bytes()).max().unwrap_or(0);
             let other = lane.other_bytes();
             lane.backlog.set_other_bytes(other);
             let (held, most) = (lane.backlog.held_bytes(), self.config.backlog_bytes);
             // The batch that was opened last may have reserved up to three times what it holds, and one that is read back
             // comes whatever there is.
-            let most = most + 3 * most / 8 + env.largest_batch;
+            let most = most + 3 * most / 8 + largest;
             env.truth.check(held <= most, || format!("process {process} holds {held} bytes of {most}"));
         }
         let (own, budget) = (format!("{:032x}-", process + 1), self.config.spool.as_ref().map_or(0, |spool| spool.bytes));

@@ -92,7 +92,8 @@ impl World {
                 Ending::PowerLoss => self.power_loss(false),
                 Ending::PowerLossInCalm => {
                     self.quiet();
-                    for _ in 0..4 {
+                    let end = self.env.now + 22 * SECOND;
+                    while self.env.now < end {
                         self.step(0, 11 * SECOND);
                     }
                     self.power_loss(true);
