@@ -72,7 +72,9 @@ impl Place {
                 continue;
             }
             *told_at = Some(now);
-            let mut record = Record::new(Severity::Warn, format!("{count} records dropped: {reason}"))
+            // Of those nobody knows how many were the parent's, see `capture/home.rs`.
+            let up_to = if reason == Reason::Fork { "up to " } else { "" };
+            let mut record = Record::new(Severity::Warn, format!("{up_to}{count} records dropped: {reason}"))
                 .target("logchute")
                 .field("reason", reason.as_str())
                 .field("count", count);
@@ -87,7 +89,7 @@ impl Place {
             }
             let at = destination.map_or(String::new(), |name| format!(" for {name}"));
             voice.always(&format!(
-                "{count} records dropped{at}: {reason} ({}); {}",
+                "{up_to}{count} records dropped{at}: {reason} ({}); {}",
                 severities.trim(),
                 reason.remedy()
             ));

@@ -139,6 +139,10 @@ impl Batcher {
         Self { origin, limits, open: None }
     }
 
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
     /// Adds a record that costs `cost`; returns the batch that had to be sealed to make room for it, if any.
     pub(crate) fn add(&mut self, frame: &Frame, id: RecordId, nanos: i64, cost: usize, now: Instant) -> Option<Stored> {
         let full = self.open.as_ref().is_some_and(|open| {
@@ -150,6 +154,11 @@ impl Batcher {
         let open = self.open.get_or_insert_with(|| Stored::new(Arc::clone(&self.origin), now));
         open.push(frame.callsite(), frame.bytes(), id.sequence, nanos, cost);
         sealed
+    }
+
+    /// From now on batches wait for nothing.
+    pub(crate) fn stop_lingering(&mut self) {
+        self.limits.linger = Duration::ZERO;
     }
 
     /// Seals the open batch if it has waited long enough.

@@ -113,6 +113,7 @@ impl Books {
 pub(crate) struct Control {
     tickets: Mutex<Tickets>,
     books: Mutex<Books>,
+    haste: AtomicBool,
     spool_now: AtomicBool,
 }
 
@@ -129,6 +130,16 @@ impl Control {
         lock(&self.books)
     }
 
+    /// No record waits for its batch to fill any more.
+    #[cfg(unix)]
+    pub(crate) fn make_haste(&self) {
+        self.haste.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn is_in_haste(&self) -> bool {
+        self.haste.load(Ordering::Acquire)
+    }
+
     /// The tickets that came since this was last called.
     pub(crate) fn take_tickets(&self) -> Vec<Arc<Ticket>> {
         std::mem::take(&mut lock(&self.tickets).waiting)
@@ -140,7 +151,7 @@ impl Control {
     }
 
     /// Asks the worker to send at once what is owed, and to write it to the spool where there is one; waits for nothing.
-    #[expect(dead_code, reason = "for the signals")]
+    #[cfg(unix)]
     pub(crate) fn spool_now(&self, queue: &Queue) {
         self.spool_now.store(true, Ordering::Release);
         queue.wake().at_once();

@@ -3,28 +3,21 @@
 use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tracing::Subscriber;
 use tracing_subscriber::layer::{Layer, SubscriberExt as _};
 use tracing_subscriber::registry::LookupSpan;
 
-use crate::batch::Origin;
-use crate::capture::{self, Filters, Intake, LiveFilter, Logger, Record};
-use crate::config::{Compression, Overflow, Settings, parse_filter};
+use crate::capture::{self, Heirs, Logger, Record};
+use crate::config::{Settings, parse_filter};
 use crate::doctor::Diagnosis;
 use crate::error::Error;
-use crate::exit::{self, Core};
-use crate::flush::Control;
-use crate::health::{Acceptance, DestinationHealth, DestinationState, Health, WorkerState};
-use crate::lane::{Lane, LaneParts};
+use crate::exit::{self, Core, Forks, signal};
+use crate::health::{Acceptance, Health, WorkerState};
 use crate::ledger::{Ledger, Report};
-use crate::numbers::Numbers;
-use crate::queue::Queue;
-use crate::tee::{Direct, WorkerTee};
-use crate::voice::Voice;
-use crate::wire::{self, Client, Secret};
-use crate::worker::{Disks, Worker};
+use crate::process;
+use crate::recipe::{Built, Recipe};
 
 /// What the doctor waits beyond the limit of an attempt: for a worker that is busy, and for the attempt to end.
 const DOCTOR_GRACE: Duration = Duration::from_secs(2);
@@ -154,6 +147,38 @@ impl Handle {
         async move { core.flush_async(limit).await }
     }
 
+    /// Gives a forked child a pipeline of its own at once; the first thing that a child should call. Elsewhere it does
+    /// nothing.
+    ///
+    /// It has its own worker, queue, connections and ids, and sends to the same destinations; what the parent owes stays
+    /// with the parent. All handles, layers and loggers of the parent lead to it from then on.
+    ///
+    /// A child that does not call it gets one as well, once a record of it comes 0.2 seconds after the parent's worker was
+    /// heard of last. What it logs before that is lost, counted as [`fork`](crate::Reason::Fork) and told; with this call
+    /// nothing is lost. What a child logged *before* it called this is lost and not counted, so call it first.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Spawn`] if no thread can be had, or what a destination needs cannot be read in the child; stderr says what.
+    /// Records are then dropped, and counted. It may be called again.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # fn fork() -> u32 { 1 }
+    /// let logs = logchute::Builder::new().start()?;
+    /// // With the `fork` of your choice.
+    /// if fork() == 0 {
+    ///     logs.after_fork()?;
+    ///     tracing::info!("hello from the child");
+    /// }
+    /// assert!(logs.after_fork().is_ok()); // in the parent it does nothing
+    /// # Ok::<(), logchute::Error>(())
+    /// ```
+    pub fn after_fork(&self) -> Result<(), Error> {
+        self.core.after_fork()
+    }
+
     /// What became of all records so far.
     #[must_use]
     pub fn ledger(&self) -> Ledger {
@@ -163,9 +188,17 @@ impl Handle {
     /// How the pipeline is.
     #[must_use]
     pub fn health(&self) -> Health {
-        let books = self.core.control().books();
+        // A child that has none logs nothing away.
+        let Some(here) = self.core.here() else {
+            let worker = WorkerState::Stopped;
+            return Health { acceptance: Acceptance::Memory, worker, restarts: 0, destinations: Vec::new() };
+        };
+        let books = here.control.books();
         Health {
-            acceptance: books.safe_after.map_or(Acceptance::Memory, |fsync| Acceptance::Disk { fsync }),
+            acceptance: match books.safe_after {
+                Some(fsync) => Acceptance::Disk { fsync },
+                None => here.intake.queue.acceptance(),
+            },
             worker: books.worker.unwrap_or(WorkerState::Running),
             restarts: books.restarts,
             destinations: books.health.clone(),
@@ -265,82 +298,24 @@ impl fmt::Debug for Guard {
 }
 
 /// Builds the pipeline and starts its worker; without a destination there is none, and nothing to start.
-pub(crate) fn start(settings: Settings) -> Result<Guard, Error> {
-    let voice = Arc::new(Voice::new(settings.hook.clone()));
-    let origin = Arc::new(Origin { incarnation: Numbers::random_incarnation(), resource: settings.resource });
-    let mut lanes = Vec::new();
-    let mut lane_filters = Vec::new();
-    let mut disks = Disks::new(origin.incarnation, matches!(settings.overflow, Overflow::Block(_)));
-    let longest_attempt = settings.lanes.iter().map(|lane| lane.timeout).max().unwrap_or_default();
-    for (mut destination, lane) in settings.destinations.into_iter().zip(settings.lanes) {
-        if lane.compression == Compression::Gzip && destination.backend.facts().takes_gzip() {
-            destination.backend.compress();
-        }
-        lane_filters.push(destination.targets);
-        let facts = destination.backend.facts();
-        if let Some(spool) = &lane.spool {
-            let tenant = destination.reach.credentials.tenant.as_ref().and_then(Secret::given);
-            disks.share(lanes.len(), &destination.name, facts.name(), destination.backend.url(), tenant, spool);
-        }
-        let mut client = Client::new(wire::Options {
-            url: destination.backend.url().to_owned(),
-            compression: lane.compression,
-            takes_gzip: facts.takes_gzip(),
-            token_as: facts.token_as(),
-            tenant_header: facts.tenant_header(),
-            reply_bytes: facts.most_reply_bytes(),
-            ..destination.reach
-        })?;
-        if client.takes_tokens()
-            && let Some(source) = destination.backend.tokens()?
-        {
-            client = client.with_tokens(source)?;
-        }
-        lanes.push(Lane::new(LaneParts {
-            index: lanes.len(),
-            name: destination.name,
-            backend: destination.backend,
-            client,
-            schedule: destination.schedule,
-            origin: Arc::clone(&origin),
-            settings: lane,
-            voice: Arc::clone(&voice),
-        }));
-    }
-    disks.open(&mut lanes, &voice, Instant::now());
-    let has_tee = settings.tee.is_some();
-    let filters = Filters {
-        events: settings.filter,
-        spans: settings.spans,
-        tee: has_tee.then_some(settings.tee_filter),
-        lanes: lane_filters,
-    };
-    let (direct, tee) = if lanes.is_empty() {
-        (Some(Direct::new(settings.tee, Arc::clone(&origin))), None)
-    } else {
-        (None, settings.tee.map(|to| WorkerTee::new(to, Arc::clone(&origin))))
-    };
-    let queue = Queue::new(if lanes.is_empty() { 0 } else { settings.queue_bytes }, settings.overflow);
-    let intake = Arc::new(Intake { queue, filters: LiveFilter::new(filters), direct });
-    let control = Arc::new(Control::default());
-    {
-        let mut books = control.books();
-        for lane in &lanes {
-            let name = lane.name().to_owned();
-            books.destinations.push(lane.new_books());
-            let mut health =
-                DestinationHealth { name, state: DestinationState::Well, last_failure: None, in_flight: 0, spool: None };
-            lane.publish_health(&mut health);
-            books.health.push(health);
-        }
-    }
-    for remark in settings.remarks {
+pub(crate) fn start(mut settings: Settings) -> Result<Guard, Error> {
+    let remarks = std::mem::take(&mut settings.remarks);
+    let limit = settings.shutdown;
+    signal::check(settings.signals)?;
+    process::remember();
+    let recipe = Recipe::new(settings);
+    let (signals, patience) = (recipe.signals(), recipe.longest_attempt() + DOCTOR_GRACE);
+    let voice = recipe.voice();
+    let forks = Arc::new(Forks::new(recipe, Arc::clone(&voice)));
+    let heirs: Arc<dyn Heirs> = Arc::clone(&forks) as _;
+    let Built { intake, control, worker } = forks.recipe().build(Some(heirs))?;
+    for remark in remarks {
         voice.always(&remark);
     }
-    if !lanes.is_empty() {
-        let (intake, control, voice) = (Arc::clone(&intake), Arc::clone(&control), Arc::clone(&voice));
-        Worker::new(intake, control, voice, lanes, tee, origin.incarnation).with_disks(disks).spawn().map_err(Error::Spawn)?;
+    if let Some(worker) = worker {
+        worker.spawn().map_err(Error::Spawn)?;
     }
-    let core = Core::register(intake, control, voice, settings.shutdown, longest_attempt + DOCTOR_GRACE);
+    let core = Core::register(intake, control, forks, voice, limit, patience);
+    signal::watch(signals, core.voice())?;
     Ok(Guard::new(Handle { core }))
 }

@@ -30,7 +30,8 @@ pub enum Reason {
     DiskFull,
     /// What an earlier process had written to the spool or the ring could not be read.
     Damaged,
-    /// A forked child logged it before the child had a pipeline of its own.
+    /// A forked child logged it before the child had a pipeline of its own. An upper bound: what the parent's threads
+    /// logged since its worker looked at its queue last, at most 50 milliseconds before the fork, is in it.
     Fork,
     /// It was still owed when the limit of the shutdown was over.
     Deadline,

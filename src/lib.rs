@@ -26,7 +26,8 @@
 //!    to turn, and a record in the stream itself.
 //! 4. Nothing we do is logged into ourselves, and nothing that your own code does with the same HTTP client is muted.
 //! 5. Every wait has a deadline. What is owed when the process ends is sent in the time that `LOGCHUTE_SHUTDOWN` grants,
-//!    however it ends: return from `main`, `process::exit`, a panic.
+//!    however it ends: return from `main`, `process::exit`, a panic, and SIGTERM where `LOGCHUTE_SIGNALS=exit`. A forked
+//!    child has a pipeline of its own ([`Handle::after_fork`]).
 //!
 //! What is **not** promised: records are accepted in memory. A process that is killed (SIGKILL, out of memory,
 //! power) loses what it still owes, and an outage that outlasts the backlog costs the oldest records. Stores without
@@ -96,7 +97,7 @@
 //! | `testing` | `logchute::testing`: a scripted store, and a capture that is scoped to a test |
 //! | `backoff` | [`Destination::retry`] takes a `backoff::ExponentialBackoff`. Off by default: that crate is unmaintained |
 
-#![forbid(unsafe_code)]
+#![cfg_attr(not(feature = "crash-proof"), forbid(unsafe_code))]
 #![deny(missing_docs)]
 
 #[cfg(target_family = "wasm")]
@@ -109,6 +110,7 @@ mod capture;
 mod clock;
 mod config;
 mod contain;
+mod crash;
 mod doctor;
 mod error;
 mod exit;
@@ -122,7 +124,9 @@ mod ledger;
 mod mute;
 mod numbers;
 mod printable;
+mod process;
 mod queue;
+mod recipe;
 mod resource;
 mod spool;
 mod tee;

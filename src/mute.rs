@@ -22,6 +22,18 @@ pub(crate) fn this_thread() {
     STATE.set(OURS);
 }
 
+/// Does our own work on a thread of the application, as one of ours.
+pub(crate) fn during<T>(work: impl FnOnce() -> T) -> T {
+    struct Before(u8);
+    impl Drop for Before {
+        fn drop(&mut self) {
+            STATE.set(self.0);
+        }
+    }
+    let _before = Before(STATE.replace(OURS));
+    work()
+}
+
 /// Whether this thread is one of ours.
 pub(crate) fn is_ours() -> bool {
     STATE.get() == OURS

@@ -13,6 +13,8 @@ use std::time::{Duration, Instant};
 
 use crate::contain::quietly;
 use crate::printable;
+use crate::process;
+use crate::tee::Stream;
 
 /// Told of each diagnostic line instead of stderr.
 pub(crate) type Hook = Arc<dyn Fn(&str) + Send + Sync>;
@@ -113,9 +115,9 @@ impl Voice {
         let line = line(text);
         // The hook is the user's code, and stderr may be gone: neither may hurt.
         quietly(|| match &self.hook {
-            None => {
-                let _ = std::io::stderr().lock().write_all(line.as_bytes());
-            }
+            // A line fits into a pipe in one piece, so it needs no lock there to stay whole.
+            None if process::is_child() => _ = process::write_unlocked(Stream::Stderr, line.as_bytes()),
+            None => _ = std::io::stderr().lock().write_all(line.as_bytes()),
             Some(hook) => {
                 if !SPEAKING.replace(true) {
                     quietly(|| hook(line.trim_end_matches('\n')));

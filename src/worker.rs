@@ -5,6 +5,7 @@
 //! for waking it.
 
 mod disk;
+mod ring;
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
@@ -20,9 +21,11 @@ use std::time::{Duration, Instant};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use tokio::runtime;
+use tracing_subscriber::filter::Targets;
 
-use self::disk::until;
 pub(crate) use self::disk::Disks;
+use self::disk::until;
+pub(crate) use self::ring::Rings;
 use crate::announce::Announcer;
 use crate::capture::{Intake, Record};
 use crate::contain::contained;
@@ -30,11 +33,11 @@ use crate::exit::termination_log;
 use crate::flush::{Control, Ticket};
 use crate::frame::{Frame, RecordRef, Severity};
 use crate::health::WorkerState;
-use crate::lane::{Lane, Outcome, Sending};
+use crate::lane::{AT_THE_END, Lane, Outcome, Sending, Teed};
 use crate::ledger::{Ledger, Reason};
 use crate::mute;
 use crate::numbers::Numbers;
-use crate::tee::WorkerTee;
+use crate::tee::{Stream, WorkerTee};
 use crate::voice::{Topic, Voice};
 
 /// Between two looks at the queue: while many records come, and when few or none came for a while. 50 ms cost under a
@@ -79,6 +82,7 @@ pub(crate) struct Worker {
     deaths: VecDeque<Instant>,
     restarts: u64,
     disks: Disks,
+    rings: Option<Rings>,
     /// Somebody wants what was accepted until then to be on disk.
     spool_at: Option<u64>,
 }
@@ -92,6 +96,7 @@ impl Worker {
         tee: Option<WorkerTee>,
         incarnation: u128,
     ) -> Self {
+        let has_places = intake.queue.has_places();
         Self {
             intake,
             control,
@@ -99,7 +104,7 @@ impl Worker {
             lanes,
             tee,
             announcer: Announcer::default(),
-            numbers: Numbers::new(incarnation),
+            numbers: Numbers::new(incarnation, has_places),
             accepted: 0,
             drained: 0,
             own: 0,
@@ -108,6 +113,7 @@ impl Worker {
             deaths: VecDeque::new(),
             restarts: 0,
             disks: Disks::default(),
+            rings: None,
             spool_at: None,
         }
     }
@@ -182,7 +188,10 @@ impl Worker {
         loop {
             let now = Instant::now();
             self.see_tickets(now);
-            self.drop_queued(Reason::Worker);
+            // What is in a ring is safe there.
+            if !self.intake.queue.has_places() {
+                self.drop_queued(Reason::Worker);
+            }
             self.mark_flushes(now);
             self.publish(WorkerState::Degraded);
             if self.finish_flushes(now) {
@@ -203,6 +212,7 @@ impl Worker {
             self.see_tickets(now);
             self.see_spool_now(now);
             self.look_for_orphans(now);
+            self.look_for_rings(now);
             self.see_visits(now, |sending| sendings.push(sending));
             let drained = self.drain(now, false);
             self.announce(now);
@@ -211,7 +221,9 @@ impl Worker {
             for lane in &mut self.lanes {
                 lane.tick(now, |sending| sendings.push(sending));
             }
+            self.release_ring(now);
             self.write_state(now);
+            self.show_owed(|lane, teed| lane.show_owed(teed, now));
             self.publish(WorkerState::Running);
             if self.finish_flushes(now) {
                 return;
@@ -250,11 +262,10 @@ impl Worker {
             self.drained += 1;
             let severity = frame.severity();
             self.in_hand = Some((severity, 0));
-            let (id, nanos) = self.numbers.next(frame.nanos());
+            let (id, nanos) = self.numbers.next(frame.nanos(), drain.position());
+            drain.number(frame.nanos(), nanos);
             let record = RecordRef::new(frame.callsite(), frame.bytes(), nanos, id);
-            let wanted = |filter: &tracing_subscriber::filter::Targets| {
-                agree || filter.would_enable(record.target(), &severity.level())
-            };
+            let wanted = |filter: &Targets| agree || filter.would_enable(record.target(), &severity.level());
             if let (Some(tee), Some(filter)) = (&mut self.tee, &filters.tee)
                 && wanted(filter)
             {
@@ -282,10 +293,24 @@ impl Worker {
     /// Hands a record of our own to the lanes.
     fn hand_own(&mut self, frame: &Frame, now: Instant) {
         self.own += 1;
-        let (id, nanos) = self.numbers.next(frame.nanos());
+        let (id, nanos) = self.numbers.next(frame.nanos(), None);
         for lane in &mut self.lanes {
             lane.take(frame, id, nanos, now);
         }
+    }
+
+    /// Lanes whose store is away show what they owe, but what the tee shows in the same place.
+    fn show_owed(&mut self, show: impl Fn(&mut Lane, Teed<'_>)) {
+        if !self.lanes.iter().any(Lane::has_fallback) {
+            return;
+        }
+        let stream = self.tee.as_ref().map(WorkerTee::stream);
+        let filters = self.intake.filters.now();
+        let teed = |there: Stream, record: &RecordRef<'_>| {
+            let wants = |filter: &Targets| filter.would_enable(record.target(), &record.severity().level());
+            stream == Some(there) && filters.tee.as_ref().is_some_and(wants)
+        };
+        self.lanes.iter_mut().for_each(|lane| show(lane, &teed));
     }
 
     /// Tells of losses, on stderr and in the stream.
@@ -308,7 +333,7 @@ impl Worker {
                 .target("logchute")
                 .field("logchute.doctor", true)
                 .into_own_frame();
-            let (id, nanos) = self.numbers.next(frame.nanos());
+            let (id, nanos) = self.numbers.next(frame.nanos(), None);
             for lane in &mut self.lanes {
                 lane.examine(&frame, id, nanos, &visit, now).into_iter().for_each(&mut start);
             }
@@ -316,6 +341,9 @@ impl Worker {
     }
 
     fn see_tickets(&mut self, now: Instant) {
+        if self.control.is_in_haste() {
+            self.lanes.iter_mut().for_each(Lane::stop_lingering);
+        }
         for ticket in self.control.take_tickets() {
             if ticket.closing {
                 self.intake.queue.close();
@@ -324,6 +352,7 @@ impl Worker {
                 lane.hurry(ticket.deadline, now);
             }
             self.disks.look_soon(now);
+            self.look_for_rings_soon();
             self.accepted = self.intake.queue.accepted(self.accepted);
             self.flushes.push(Flush { ticket, accepted: self.accepted, marks: None });
         }
@@ -352,9 +381,8 @@ impl Worker {
         let mut closing = Vec::new();
         // What the end itself lost is told in the stream, so it waits for that as well.
         let is_quiet = || lanes.iter().all(|lane| lane.has_settled(u64::MAX));
-        let is_over = |flush: &Flush| {
-            now >= self.over_at(flush) || (is_settled(flush) && (!flush.ticket.closing || is_quiet()))
-        };
+        let is_over =
+            |flush: &Flush| now >= self.over_at(flush) || (is_settled(flush) && (!flush.ticket.closing || is_quiet()));
         for flush in flushes.extract_if(.., |flush| is_over(flush)) {
             let settled = is_settled(&flush);
             if flush.ticket.closing {
@@ -383,9 +411,12 @@ impl Worker {
             }
             thread::yield_now();
         }
+        let shown_until = Instant::now() + AT_THE_END;
+        self.show_owed(|lane, teed| lane.show_last(teed, shown_until));
         for lane in &mut self.lanes {
             lane.close(Reason::Deadline, until);
         }
+        self.end_ring(Instant::now());
         self.disks.close();
         self.publish(WorkerState::Stopped);
         let ledger = self.control.books().ledger(&self.intake.queue);
@@ -415,10 +446,12 @@ impl Worker {
 
     fn publish(&mut self, state: WorkerState) {
         self.accepted = self.intake.queue.accepted(self.accepted);
+        self.intake.home.heartbeat(self.accepted, self.intake.queue.losses().total());
         let mut books = self.control.books();
         (books.accepted, books.drained, books.own) = (self.accepted, self.drained, self.own);
         (books.worker, books.restarts) = (Some(state), self.restarts);
-        books.safe_after = self.lanes.iter().map(Lane::safe_after).try_fold(Duration::ZERO, |most, one| Some(most.max(one?)));
+        books.safe_after =
+            self.lanes.iter().map(Lane::safe_after).try_fold(Duration::ZERO, |most, one| Some(most.max(one?)));
         for (lane, ledger) in self.lanes.iter_mut().zip(&mut books.destinations) {
             lane.publish(ledger);
         }

@@ -75,6 +75,7 @@ pub fn check_reply(backend: &dyn Backend, reply: &Reply) -> Verdict {
             }
         }
         Verdict::AckWithLoss { reason, .. }
+        | Verdict::TooFarBehind { reason, .. }
         | Verdict::StoppedAt { reason, .. }
         | Verdict::Reject(reason)
         | Verdict::Hold(reason) => add(reason),

@@ -5,14 +5,15 @@ use std::time::{Duration, Instant};
 
 use super::check_reply::check_reply;
 use super::{Backend, Batch, Heard, Login, Payload, Reply, Resource, Verdict};
-use crate::batch::{Batcher, Limits, Origin, Places, Stored};
+use crate::batch::{Batcher, Limits, Mode, Origin, Places, Stored};
 use crate::frame::{Callsite, Frame, Key, RecordId, RecordRef, Severity, Writer};
 
 /// Checks what every backend must satisfy, for a unit test beside yours.
 ///
 /// - Encoding never panics: extreme values, control characters, names that are empty, long or taken, no message,
 ///   128 fields and spans, values that were cut, records of a mebibyte, times before 1970.
-/// - The same records make the same bytes each time, whatever was encoded in between.
+/// - The same records make the same bytes each time, whatever was encoded in between. That and all of the above also holds
+///   in [`Mode::Fallback`](crate::backend::Mode::Fallback) and [`Mode::Replay`](crate::backend::Mode::Replay).
 /// - The content type is bare, `type/subtype`: some stores refuse parameters.
 /// - What [`Backend::cost`] says of records is at least half of what they take, so that no batch is sealed far too late.
 /// - What [`check_reply`] asks for holds for any status from 100 to 599 with an empty, a short, and a full body that says
@@ -60,8 +61,8 @@ pub fn conformance(backend: &dyn Backend) {
     encode(backend, &without, Places::Range(0, all.len()), "a resource without a name");
     for ((what, frame), first) in frames.iter().zip(single) {
         let stored = self::stored(backend, &[frame], &origin);
-        let again = encode(backend, &stored, Places::Range(0, 1), what);
-        assert!(first == again, "{what}: other bytes after other batches were encoded");
+        let again = backend.encode(&Batch::new(&stored, Places::Range(0, 1)));
+        assert!(first == again, "{what}: other bytes after others were encoded, and the same in other modes");
     }
     check_verdicts(backend);
     check_speech(backend);
@@ -106,12 +107,22 @@ fn check_speech(backend: &dyn Backend) {
     }
 }
 
-/// The payload, which is the same the second time.
+/// The payload in plain mode, after a look at those in the others.
 #[track_caller]
 fn encode(backend: &dyn Backend, stored: &Stored, places: Places<'_>, what: &str) -> Payload {
     let batch = Batch::new(stored, places);
-    let payload = backend.encode(&batch);
-    assert!(payload == backend.encode(&batch), "{what}: other bytes the second time");
+    let plain = encode_in(backend, &batch, what);
+    for mode in [Mode::Fallback, Mode::Replay] {
+        encode_in(backend, &batch.in_mode(mode), what);
+    }
+    plain
+}
+
+/// The payload, which is the same the second time.
+#[track_caller]
+fn encode_in(backend: &dyn Backend, batch: &Batch<'_>, what: &str) -> Payload {
+    let payload = backend.encode(batch);
+    assert!(payload == backend.encode(batch), "{what}: other bytes the second time, in mode {:?}", batch.mode());
     let Payload::Http { content_type, .. } = &payload else { return payload };
     let bare = content_type.split_once('/').is_some_and(|(kind, subtype)| {
         let is_token =
@@ -157,6 +168,7 @@ fn check_verdicts(backend: &dyn Backend) {
                     | Verdict::ResumeAfter(_)
                     | Verdict::StoppedAt { .. }
                     | Verdict::AckWithLoss { .. }
+                    | Verdict::TooFarBehind { .. }
                     | Verdict::Ask(_),
                 ) => false,
                 _ => true,
@@ -344,6 +356,14 @@ mod tests {
         };
         let careless: fn(&Batch<'_>) -> Payload =
             |batch| Payload::post("text/plain", batch.records().map(|record| record.message().as_bytes()[0]).collect());
+        let moody: fn(&Batch<'_>) -> Payload = |batch| match batch.mode() {
+            Mode::Replay => Payload::post("text/plain", fastrand::u64(..).to_le_bytes().to_vec()),
+            _ => lines(batch),
+        };
+        let surprised: fn(&Batch<'_>) -> Payload = |batch| match batch.mode() {
+            Mode::Fallback => unreachable!(),
+            _ => lines(batch),
+        };
         let hasty: fn(&Reply) -> Verdict = |_| Verdict::Ack;
         let strict: fn(&Reply) -> Verdict = |reply| match reply.status {
             200 => Verdict::Reject("no body".to_owned()),
@@ -353,6 +373,8 @@ mod tests {
             Wrong(random, Verdict::of_status, 1),
             Wrong(typed, Verdict::of_status, 1),
             Wrong(careless, Verdict::of_status, 1),
+            Wrong(moody, Verdict::of_status, 1),
+            Wrong(surprised, Verdict::of_status, 1),
             Wrong(lines, hasty, 1),
             Wrong(lines, strict, 1),
             Wrong(lines, Verdict::of_status, 0),

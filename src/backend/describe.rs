@@ -49,6 +49,9 @@ pub(crate) fn describe(backend: &dyn Backend) -> Vec<(&'static str, String)> {
             format!("at most {behind}; where more than half of that is owed, the oldest goes first"),
         ));
     }
+    if let Some(age) = facts.replays_older_than() {
+        all.push(("replayed apart", format!("what is older than {}, to a place of its own", age_of(age.as_secs()))));
+    }
     if facts.takes_gzip() {
         all.push(("compression", "gzip, where LOGCHUTE_COMPRESSION says so".to_owned()));
     }

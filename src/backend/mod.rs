@@ -9,6 +9,8 @@
 
 #[cfg(any(feature = "forward", feature = "syslog"))]
 mod address;
+#[cfg(test)]
+mod carried;
 #[cfg(feature = "testing")]
 pub(crate) mod check_reply;
 #[cfg(feature = "testing")]
@@ -37,6 +39,7 @@ mod verdict;
 
 pub(crate) use self::describe::describe;
 pub use self::facts::{Delivery, Facts, TokenAs};
+pub(crate) use self::ndjson::object as ndjson_object;
 pub(crate) use self::scheme::{Foreign, Says, Scheme, Setup, Written};
 pub use self::speech::{Heard, Login, Speech};
 pub use self::tokens::{Errand, Step, Token, Tokens};
@@ -68,6 +71,10 @@ scheme::backends! {
 
 /// What speaks to one kind of store. Not yet stable, see the [module](self).
 ///
+/// One value serves the worker, and after a fork the worker of the child as well, each with its own copy of the memory. A
+/// lock that the value holds may have been taken at the moment of the fork, and is then never released in the child; so
+/// it should have none.
+///
 /// # Examples
 ///
 /// ```
@@ -90,7 +97,7 @@ scheme::backends! {
 ///
 /// assert_eq!(Lines("http://localhost".into()).facts().name(), "lines");
 /// ```
-pub trait Backend: Send + 'static {
+pub trait Backend: Send + Sync + 'static {
     /// What the rest of the pipeline must know about the store.
     fn facts(&self) -> Facts;
 
@@ -120,7 +127,7 @@ pub trait Backend: Send + 'static {
     }
 
     /// Asks for smaller payloads, where the user wants compression and [`Facts::gzip`] says that the store takes it.
-    /// Called before the first batch.
+    /// Called once, before the first batch and before the value is shared.
     ///
     /// Bodies of HTTP requests are compressed on their way; this is for backends whose payloads are
     /// [framed](Payload::Framed), where only they know how compressed records are marked. The default does nothing.
@@ -131,7 +138,7 @@ pub trait Backend: Send + 'static {
         Verdict::of_status(reply)
     }
 
-    /// Where tokens come from that expire. Asked for once, at start, and only where the user gave no credential.
+    /// Where tokens come from that expire. Asked for at start, and again in a forked child, only where the user gave no credential.
     /// Default: nowhere.
     ///
     /// # Errors

@@ -48,6 +48,18 @@ pub enum Verdict {
         /// Why.
         reason: String,
     },
+    /// The store has newer records by now and refused some of these for that; all others are stored, and it does not say
+    /// which.
+    ///
+    /// All go again at once in [`Mode::Replay`](super::Mode::Replay), as it is worse to lose some than to have others
+    /// twice. Where they were in that mode already, or the backend declares no
+    /// [`Facts::replays_after`](super::Facts::replays_after), this is [`AckWithLoss`](Self::AckWithLoss).
+    TooFarBehind {
+        /// How many records it says that it refused; there may be more.
+        refused: usize,
+        /// Why.
+        reason: String,
+    },
     /// The same again later: after `after` where the store asked for that.
     Retry {
         /// The wait that the store asked for; at most a minute is kept.
@@ -59,8 +71,9 @@ pub enum Verdict {
         retry: Vec<usize>,
         /// Refused for good, and why.
         rejected: Vec<(usize, String)>,
-        /// Refused as they are, and why; again at once in [`Mode::Fallback`](super::Mode::Fallback). A record that is
-        /// named here once more is rejected.
+        /// Refused as they are, and why; again at once in [`Mode::Fallback`](super::Mode::Fallback), or in
+        /// [`Mode::Replay`](super::Mode::Replay) where the backend declares
+        /// [`Facts::replays_after`](super::Facts::replays_after). A record that is named here once more is rejected.
         fallback: Vec<(usize, String)>,
     },
     /// Not settled yet: the store answers later, to this request, whose reply is judged like the first one.

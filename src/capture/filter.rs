@@ -4,7 +4,7 @@
 //! the interest is `always` or `never`, and the level hint is true. Events and spans are filtered apart:
 //! otherwise a filter of `warn` would take the request's fields from every error.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::{ArcSwap, Guard};
 use tracing::dispatcher::{self, Dispatch, WeakDispatch};
@@ -15,6 +15,7 @@ use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::{Context, Filter};
 
 use super::{Intake, twins};
+use crate::process;
 
 /// The filters of one pipeline.
 #[derive(Clone)]
@@ -74,8 +75,16 @@ impl LiveFilter {
         self.filters.load()
     }
 
+    /// `None` in a forked child where a thread of the parent held it: nobody releases it any more.
+    fn subscribers(&self) -> Option<MutexGuard<'_, Vec<WeakDispatch>>> {
+        if process::is_child() {
+            return self.subscribers.try_lock().ok();
+        }
+        Some(self.subscribers.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
     pub(super) fn is_part_of(&self, subscriber: &Dispatch) {
-        let mut subscribers = self.subscribers.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(mut subscribers) = self.subscribers() else { return };
         subscribers.retain(|subscriber| subscriber.upgrade().is_some());
         subscribers.push(subscriber.downgrade());
     }
@@ -83,10 +92,8 @@ impl LiveFilter {
     /// Replaces the filter of destinations that have none of their own.
     pub(crate) fn set_events(&self, events: Targets) {
         self.filters.rcu(|filters| Filters { events: events.clone(), ..Filters::clone(filters) });
-        let subscriber = {
-            let subscribers = self.subscribers.lock().unwrap_or_else(PoisonError::into_inner);
-            subscribers.iter().find_map(WeakDispatch::upgrade)
-        };
+        let of_ours = |all: MutexGuard<'_, Vec<_>>| all.iter().find_map(WeakDispatch::upgrade);
+        let subscriber = self.subscribers().and_then(of_ours);
         // Where there is only one subscriber, tracing asks that of the current thread in its place: a thread that has
         // none would mute every callsite of the process.
         match subscriber {

@@ -4,6 +4,7 @@
 //! formats, keeps nothing borrowed while it calls the application's code, and takes no lock of ours.
 
 mod filter;
+mod home;
 mod layer;
 mod logger;
 mod panic;
@@ -11,9 +12,12 @@ mod record;
 mod span;
 mod twins;
 
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 pub(crate) use filter::{Filters, LiveFilter};
+use home::Lives;
+pub(crate) use home::{Heirs, Home};
 pub(crate) use layer::layer;
 pub(crate) use logger::Logger;
 pub(crate) use panic::install_panic_hook;
@@ -29,9 +33,11 @@ use crate::tee::Direct;
 /// What the calling threads share with the worker.
 pub(crate) struct Intake {
     pub(crate) queue: Queue,
-    pub(crate) filters: LiveFilter,
+    /// Shared with what a forked child builds.
+    pub(crate) filters: Arc<LiveFilter>,
     /// Without a destination records go to the tee at once, and never through the queue.
     pub(crate) direct: Option<Direct>,
+    pub(crate) home: Home,
 }
 
 impl Intake {
@@ -51,16 +57,43 @@ impl Intake {
         });
         match written {
             Ok(()) => match &self.direct {
+                None if self.home.is_quiet(frame.nanos()) || self.queue.is_foreign() => {
+                    self.offer_where_it_belongs(frame, severity, may_wait);
+                }
                 None => self.queue.offer(frame, severity, may_wait),
-                Some(direct) => self.write_direct(direct, &frame, severity),
+                Some(direct) => self.write_direct(direct, &frame, severity, may_wait),
             },
             Err(_) => self.queue.count_loss(Reason::Capture, severity),
         }
         drop(capturing);
     }
 
-    fn write_direct(&self, direct: &Direct, frame: &Frame, severity: Severity) {
+    #[cold]
+    #[inline(never)]
+    fn offer_where_it_belongs(&self, frame: Frame, severity: Severity, may_wait: bool) {
+        match self.lives(frame.nanos(), may_wait) {
+            Lives::Here => self.queue.offer(frame, severity, may_wait),
+            Lives::There(heir) => heir.queue.offer(frame, severity, may_wait),
+            Lives::Nowhere(reason) => self.queue.count_loss(reason, severity),
+        }
+    }
+
+    fn write_direct(&self, direct: &Direct, frame: &Frame, severity: Severity, may_wait: bool) {
+        // There is no worker to be heard of, and beside a write the question costs little.
+        if direct.writes() && std::process::id() != self.home.pid() {
+            return match self.heir(may_wait) {
+                Ok(heir) => heir.write_here(frame, severity),
+                Err(reason) => self.queue.count_loss(reason, severity),
+            };
+        }
         if let Err(reason) = direct.write(frame) {
+            self.queue.count_loss(reason, severity);
+        }
+    }
+
+    /// In the child that built this.
+    fn write_here(&self, frame: &Frame, severity: Severity) {
+        if let Some(Err(reason)) = self.direct.as_ref().map(|direct| direct.write(frame)) {
             self.queue.count_loss(reason, severity);
         }
     }

@@ -6,13 +6,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::check::{Given, check_key};
-use super::chosen::{Chosen, GIB, HOUR, KIB, MIB, MS};
+use super::chosen::{self, Chosen, GIB, HOUR, KIB, MIB, MS};
 use super::destination::name_all;
 use super::env::{self, Env};
-use super::settings::{BacklogOverflow, Compression, Hook, LaneSettings, Overflow, Settings, Signals, SpoolUse};
+use super::settings::{BacklogOverflow, Compression, Hook, LaneSettings, Overflow, Settings, Signals};
 use super::{Destination, filter};
 use crate::error::Error;
 use crate::handle::Guard;
+use crate::queue::Ring;
 use crate::resource::{Resource, Surroundings};
 use crate::tee::TeeTo;
 use crate::wire::refuse_shared;
@@ -47,7 +48,7 @@ pub struct Builder {
     /// What destinations get that say nothing else.
     pub(super) chosen: Chosen,
     pub(super) shutdown: Given<Duration>,
-    pub(super) ring_dir: Option<PathBuf>,
+    pub(super) ring_dir: Option<Given<PathBuf>>,
     pub(super) signals: Signals,
     pub(super) hook: Option<Hook>,
     pub(super) remarks: Vec<String>,
@@ -261,67 +262,6 @@ impl Builder {
         self
     }
 
-    /// A directory that keeps on disk what does not fit into memory, and at the end what could not be delivered: the next
-    /// process that is given the same directory and the same store delivers it. Default: none.
-    ///
-    /// It is created where it is missing, with mode 0700, and must be ours alone; where it cannot be used, records stay in
-    /// memory and that is told once. Several processes may share it. [`spool`](Self::spool) says what goes there and
-    /// [`spool_bytes`](Self::spool_bytes) how much.
-    pub fn spool_dir(mut self, dir: impl Into<PathBuf>) -> Self {
-        self.chosen.spool_dir = Some(dir.into());
-        self
-    }
-
-    /// The most that each destination keeps there, 1 MiB to 1 TiB. Default: 256 MiB.
-    ///
-    /// It is never more than a fifth of what is free on the disk. When it is full,
-    /// [`backlog_overflow`](Self::backlog_overflow) says who is dropped.
-    pub fn spool_bytes(mut self, bytes: usize) -> Self {
-        self.chosen.spool_bytes = Some(Given::by("spool_bytes", bytes));
-        self
-    }
-
-    /// What goes there. Default: what is owed beyond half of the memory backlog, and all that is owed at the end.
-    pub fn spool(mut self, when: SpoolUse) -> Self {
-        self.chosen.spool = Some(when);
-        self
-    }
-
-    /// How long what was written there may wait for the disk itself, 1 millisecond to 1 hour. Default: as the system
-    /// decides, half a minute or so, which a loss of power takes with it.
-    pub fn fsync(mut self, within: Duration) -> Self {
-        self.chosen.fsync = Some(Given::by("fsync", Some(within)));
-        self
-    }
-
-    /// Shows what a destination owes on stdout or stderr while its store is away; the records stay owed. Default: no.
-    pub fn fallback(mut self, to: TeeTo) -> Self {
-        self.chosen.fallback = Some(Some(to));
-        self
-    }
-
-    /// A file that keeps records which a store rejected, as lines of JSON with the reason. Default: none.
-    ///
-    /// At 16 MiB it becomes `FILE.1`, in place of an older one.
-    pub fn quarantine(mut self, file: impl Into<PathBuf>) -> Self {
-        self.chosen.quarantine = Some(file.into());
-        self
-    }
-
-    /// A directory for the crash-proof ring, best on a tmpfs: every record that was accepted survives the death of the
-    /// process, and the next process that is given the same directory delivers it. Needs the feature `crash-proof`.
-    /// Default: none, and what is in memory dies with the process.
-    pub fn ring_dir(mut self, dir: impl Into<PathBuf>) -> Self {
-        self.ring_dir = Some(dir.into());
-        self
-    }
-
-    /// What is done about SIGTERM and SIGINT. Default: nothing.
-    pub fn signals(mut self, signals: Signals) -> Self {
-        self.signals = signals;
-        self
-    }
-
     /// Told of each diagnostic line of logchute itself, instead of stderr. Called on any thread, rarely.
     ///
     /// A panic in it is caught. What it logs through `tracing` or `log` may be about logchute's own trouble to
@@ -381,6 +321,9 @@ impl Builder {
             remarks.push("there is neither a destination nor a tee: records are counted, and go nowhere".into());
         }
 
+        let chosen: Vec<_> = self.destinations.iter().map(|to| to.chosen.or(&self.chosen)).collect();
+        remarks.extend(chosen::idle(chosen.iter()));
+
         let lookup = |name: &str| env.lookup(name);
         let service = self.service.as_ref().map(|given| given.value.as_str());
         let (mut resource, odd) = Resource::detect(service, Surroundings { lookup: &lookup, root, executable });
@@ -399,7 +342,7 @@ impl Builder {
             queue_bytes: self.queue_bytes.value,
             overflow: self.overflow.value,
             shutdown: self.shutdown.value,
-            ring_dir: self.ring_dir,
+            ring_dir: self.ring_dir.map(|given| given.value),
             signals: self.signals,
             hook: self.hook,
             remarks,
@@ -423,6 +366,17 @@ impl Builder {
             self.chosen.settings()?;
         }
         self.shutdown.time_in(Duration::ZERO..=HOUR)?;
+        if let Some(dir) = &self.ring_dir {
+            dir.not_empty()?;
+            if !Ring::IS_THERE {
+                let must = if cfg!(feature = "crash-proof") {
+                    "unset: outside Linux there is no ring"
+                } else {
+                    "unset: it needs the feature `crash-proof`, which is not compiled in"
+                };
+                return Err(Error::setting(dir.by.clone(), dir.value.display(), must));
+            }
+        }
         if let Overflow::Block(limit) = self.overflow.value {
             Given::by(self.overflow.by.clone(), limit).time_in(MS..=HOUR)?;
         }

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::fmt::Debug;
 use std::ops::RangeInclusive;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::units::{show_bytes, show_duration};
@@ -41,6 +42,15 @@ impl Given<usize> {
 
     pub(super) fn count_in(&self, range: RangeInclusive<usize>) -> Result<usize, Error> {
         self.within(range, usize::to_string)
+    }
+}
+
+impl Given<PathBuf> {
+    pub(super) fn not_empty(&self) -> Result<PathBuf, Error> {
+        if self.value.as_os_str().is_empty() {
+            return Err(Error::setting(self.by.clone(), "", "a path, or not set at all"));
+        }
+        Ok(self.value.clone())
     }
 }
 

@@ -1,9 +1,12 @@
-//! What may be said about one destination alone, or about all of them: batches, backlog, requests and patience.
+//! What may be said about one destination alone, or about all of them: batches, backlog, disk, requests and patience.
 
+use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use super::check::Given;
+use super::names::PREFIX;
 use super::settings::{BacklogOverflow, Compression, LaneSettings, SpoolSettings, SpoolUse};
 use super::units::show_bytes;
 use crate::error::Error;
@@ -28,13 +31,13 @@ pub(super) struct Chosen {
     pub(super) timeout: Option<Given<Duration>>,
     pub(super) retry_for: Option<Given<Duration>>,
     pub(super) compression: Option<Compression>,
-    pub(super) spool_dir: Option<PathBuf>,
+    pub(super) spool_dir: Option<Given<PathBuf>>,
     pub(super) spool_bytes: Option<Given<usize>>,
-    pub(super) spool: Option<SpoolUse>,
+    pub(super) spool: Option<Given<SpoolUse>>,
     /// `Some(None)`: none, whatever holds for the others.
     pub(super) fsync: Option<Given<Option<Duration>>>,
     pub(super) fallback: Option<Option<TeeTo>>,
-    pub(super) quarantine: Option<PathBuf>,
+    pub(super) quarantine: Option<Given<PathBuf>>,
 }
 
 impl Chosen {
@@ -73,10 +76,23 @@ impl Chosen {
         if let Some(Given { value: Some(fsync), by }) = &self.fsync {
             Given::by(by.clone(), *fsync).time_in(MS..=HOUR)?;
         }
+        each(&self.spool_dir, Given::not_empty)?;
+        each(&self.quarantine, Given::not_empty)?;
         each(&self.in_flight, |requests| requests.count_in(1..=64))?;
         each(&self.linger, |linger| linger.time_in(Duration::ZERO..=5 * MINUTE))?;
         each(&self.timeout, |timeout| timeout.time_in(MS..=HOUR))?;
         each(&self.retry_for, |limit| limit.time_in(Duration::ZERO..=365 * DAY))
+    }
+
+    /// Names of what was said about the spool.
+    pub(super) fn of_spool(&self) -> impl Iterator<Item = &Cow<'static, str>> {
+        let fsync = self.fsync.as_ref().filter(|given| given.value.is_some());
+        let names = [
+            self.spool_bytes.as_ref().map(|given| &given.by),
+            self.spool.as_ref().map(|given| &given.by),
+            fsync.map(|given| &given.by),
+        ];
+        names.into_iter().flatten()
     }
 
     /// With defaults filled in, if all of it goes together.
@@ -95,15 +111,22 @@ impl Chosen {
             timeout: or(&self.timeout, default.timeout),
             retry_for: or(&self.retry_for, default.retry_for),
             compression: self.compression.unwrap_or_default(),
-            spool: self.spool_dir.clone().map(|dir| SpoolSettings {
-                dir,
+            spool: self.spool_dir.as_ref().map(|dir| SpoolSettings {
+                dir: dir.value.clone(),
                 bytes: or(&self.spool_bytes, 256 * MIB),
-                when: self.spool.unwrap_or_default(),
-                fsync: self.fsync.as_ref().and_then(|given| given.value),
+                when: or(&self.spool, SpoolUse::default()),
+                fsync: or(&self.fsync, None),
             }),
             fallback: self.fallback.flatten(),
-            quarantine: self.quarantine.clone(),
+            quarantine: self.quarantine.as_ref().map(|file| file.value.clone()),
         };
+        if let (Some(spool), Some(given)) = (&settings.spool, &self.spool_bytes) {
+            // Whole batches go there.
+            if spool.bytes < settings.batch_bytes {
+                let must = format!("at least as large as a batch ({})", show_bytes(settings.batch_bytes));
+                return Err(Error::setting(given.by.clone(), show_bytes(spool.bytes), must));
+            }
+        }
         let (backlog, batch) = (show_bytes(settings.backlog_bytes), show_bytes(settings.batch_bytes));
         // A batch that fails could not be kept for its next attempt.
         match (&self.backlog_bytes, &self.batch_bytes) {
@@ -119,6 +142,17 @@ impl Chosen {
             }
         }
     }
+}
+
+/// What was said about a spool and is of use to no destination, as none of those that it holds for has a directory.
+pub(super) fn idle<'a>(all: impl Iterator<Item = &'a Chosen> + Clone) -> Vec<String> {
+    let used: Vec<_> = all.clone().filter(|chosen| chosen.spool_dir.is_some()).flat_map(Chosen::of_spool).collect();
+    let idle: BTreeSet<_> = all.flat_map(Chosen::of_spool).filter(|name| !used.contains(name)).collect();
+    let tell = |name: &Cow<'static, str>| {
+        let dir = if name.starts_with(PREFIX) { "LOGCHUTE_SPOOL_DIR" } else { "spool_dir" };
+        format!("{name} is set, but {dir} is not, so nothing is kept on disk")
+    };
+    idle.into_iter().map(tell).collect()
 }
 
 #[cfg(test)]

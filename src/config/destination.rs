@@ -254,7 +254,7 @@ impl Destination {
     /// A directory that keeps on disk what does not fit into memory, and what could not be delivered at the end. Default:
     /// what [`Builder::spool_dir`](crate::Builder::spool_dir) says.
     pub fn spool_dir(mut self, dir: impl Into<PathBuf>) -> Self {
-        self.chosen.spool_dir = Some(dir.into());
+        self.chosen.spool_dir = Some(Given::by("spool_dir", dir.into()));
         self
     }
 
@@ -267,7 +267,7 @@ impl Destination {
 
     /// What goes there. Default: what [`Builder::spool`](crate::Builder::spool) says.
     pub fn spool(mut self, when: SpoolUse) -> Self {
-        self.chosen.spool = Some(when);
+        self.chosen.spool = Some(Given::by("spool", when));
         self
     }
 
@@ -288,7 +288,7 @@ impl Destination {
     /// A file that keeps records which the store rejected. Default: what
     /// [`Builder::quarantine`](crate::Builder::quarantine) says.
     pub fn quarantine(mut self, file: impl Into<PathBuf>) -> Self {
-        self.chosen.quarantine = Some(file.into());
+        self.chosen.quarantine = Some(Given::by("quarantine", file.into()));
         self
     }
 

@@ -76,7 +76,7 @@ pub(super) fn builder(env: &Env) -> Result<Builder, Error> {
     overwrite(&mut builder.queue_bytes, reader.given("LOGCHUTE_QUEUE_BYTES", units::bytes)?);
     overwrite(&mut builder.overflow, reader.given("LOGCHUTE_OVERFLOW", units::overflow)?);
     overwrite(&mut builder.shutdown, reader.given("LOGCHUTE_SHUTDOWN", units::duration)?);
-    builder.ring_dir = reader.path("LOGCHUTE_RING_DIR");
+    builder.ring_dir = reader.given_path("LOGCHUTE_RING_DIR");
     builder.signals = reader.parsed("LOGCHUTE_SIGNALS", units::signals)?.unwrap_or_default();
     builder.chosen = lanes::chosen(&reader)?;
     builder.destinations = lanes::destinations(&reader, &lanes, &promoted)?;

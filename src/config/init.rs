@@ -8,6 +8,7 @@ use crate::doctor::Diagnosis;
 use crate::error::Error;
 use crate::exit::Core;
 use crate::handle::{Guard, Handle};
+use crate::process;
 
 /// The pipeline that `init` made.
 static FIRST: Mutex<Weak<Core>> = Mutex::new(Weak::new());
@@ -15,7 +16,7 @@ static FIRST: Mutex<Weak<Core>> = Mutex::new(Weak::new());
 /// Everything from the environment: starts a pipeline, and makes it the global `tracing` subscriber and `log` logger.
 ///
 /// Without `LOGCHUTE_URL` or `LOGCHUTE_LANES` records go to the tee alone: as text to stderr, or as `LOGCHUTE_TEE` says. A second
-/// call returns the pipeline of the first. The settings are listed in the README.
+/// call returns the pipeline of the first, in a forked child after [`Handle::after_fork`]. The settings are listed in the README.
 ///
 /// # Errors
 ///
@@ -35,8 +36,14 @@ static FIRST: Mutex<Weak<Core>> = Mutex::new(Weak::new());
 /// # Ok::<(), logchute::Error>(())
 /// ```
 pub fn init() -> Result<Guard, Error> {
-    let mut first = FIRST.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut first = if process::is_child() {
+        // A thread of the parent may have held it at the fork, and nobody releases it any more.
+        FIRST.try_lock().map_err(|_| Error::AlreadyInstalled("tracing subscriber"))?
+    } else {
+        FIRST.lock().unwrap_or_else(PoisonError::into_inner)
+    };
     if let Some(core) = first.upgrade() {
+        core.after_fork()?;
         return Ok(Guard::new(Handle::from_core(core)));
     }
     let builder = Builder::from_env()?;

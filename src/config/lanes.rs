@@ -88,7 +88,7 @@ fn refuse_shared_words(reader: &Reader<'_>, lanes: &[String]) -> Result<(), Erro
     Ok(())
 }
 
-/// What is said about batches, backlog, requests and patience.
+/// What is said about batches, backlog, disk, requests and patience.
 pub(super) fn chosen(reader: &Reader<'_>) -> Result<Chosen, Error> {
     Ok(Chosen {
         backlog_bytes: reader.given("LOGCHUTE_BACKLOG_BYTES", units::bytes)?,
@@ -99,12 +99,12 @@ pub(super) fn chosen(reader: &Reader<'_>) -> Result<Chosen, Error> {
         timeout: reader.given("LOGCHUTE_TIMEOUT", units::duration)?,
         retry_for: reader.given("LOGCHUTE_RETRY_FOR", units::duration)?,
         compression: reader.parsed("LOGCHUTE_COMPRESSION", units::compression)?,
-        spool_dir: reader.path("LOGCHUTE_SPOOL_DIR"),
+        spool_dir: reader.given_path("LOGCHUTE_SPOOL_DIR"),
         spool_bytes: reader.given("LOGCHUTE_SPOOL_BYTES", units::bytes)?,
-        spool: reader.parsed("LOGCHUTE_SPOOL", units::spool)?,
+        spool: reader.given("LOGCHUTE_SPOOL", units::spool)?,
         fsync: reader.given("LOGCHUTE_FSYNC", units::fsync)?,
         fallback: reader.parsed("LOGCHUTE_FALLBACK", super::env::tee)?,
-        quarantine: reader.path("LOGCHUTE_QUARANTINE"),
+        quarantine: reader.given_path("LOGCHUTE_QUARANTINE"),
     })
 }
 

@@ -8,6 +8,7 @@ mod env;
 mod filter;
 mod foreign;
 mod init;
+mod keep;
 mod lanes;
 mod list;
 mod names;

@@ -5,6 +5,7 @@
 
 use std::borrow::Cow;
 use std::cell::RefCell;
+use std::ffi::OsStr;
 use std::path::PathBuf;
 
 use super::check::Given;
@@ -93,8 +94,16 @@ impl<'a> Reader<'a> {
         Ok(Some(Given::by(self.name(setting), text.to_owned())))
     }
 
+    /// Text is trimmed, so that a line break at its end makes no other name; what is no text may be a path all the same.
     pub(super) fn path(&self, setting: &'static str) -> Option<PathBuf> {
-        self.env.raw(&self.name(setting)).map(PathBuf::from)
+        let raw = self.env.raw(&self.name(setting))?;
+        let path = raw.to_str().map_or(raw, |text| OsStr::new(text.trim()));
+        (!path.is_empty()).then(|| path.into())
+    }
+
+    /// The same, with the name of the variable.
+    pub(super) fn given_path(&self, setting: &'static str) -> Option<Given<PathBuf>> {
+        self.path(setting).map(|path| Given::by(self.name(setting), path))
     }
 
     /// The path that the `_FILE` twin of a variable gives.

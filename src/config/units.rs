@@ -19,7 +19,7 @@ pub(super) const COUNT: &str = "a whole number";
 pub(super) fn bytes(text: &str) -> Result<usize, &'static str> {
     let digits = text.find(|char: char| !char.is_ascii_digit()).unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);
-    let factor: usize = match unit.trim_start().to_ascii_lowercase().as_str() {
+    let factor: u64 = match unit.trim_start().to_ascii_lowercase().as_str() {
         "" | "b" => 1,
         "kb" => 1000,
         "mb" => 1000 * 1000,
@@ -28,9 +28,11 @@ pub(super) fn bytes(text: &str) -> Result<usize, &'static str> {
         "kib" | "ki" => 1 << 10,
         "mib" | "mi" => 1 << 20,
         "gib" | "gi" => 1 << 30,
+        "tib" | "ti" => 1 << 40,
         _ => return Err(BYTES),
     };
-    number.parse::<usize>().ok().and_then(|number| number.checked_mul(factor)).ok_or(BYTES)
+    let bytes = number.parse::<u64>().ok().and_then(|number| number.checked_mul(factor));
+    bytes.and_then(|bytes| usize::try_from(bytes).ok()).ok_or(BYTES)
 }
 
 /// A duration; several parts add up, the larger unit first. Only zero needs no unit.
@@ -108,6 +110,7 @@ pub(super) fn count(text: &str) -> Result<usize, &'static str> {
 pub(super) fn show_bytes(bytes: usize) -> String {
     match bytes {
         0 => "0".into(),
+        _ if (bytes as u64).is_multiple_of(1 << 40) => format!("{}TiB", bytes as u64 >> 40),
         _ if bytes.is_multiple_of(1 << 30) => format!("{}GiB", bytes >> 30),
         _ if bytes.is_multiple_of(1 << 20) => format!("{}MiB", bytes >> 20),
         _ if bytes.is_multiple_of(1 << 10) => format!("{}KiB", bytes >> 10),
@@ -139,7 +142,7 @@ pub(super) fn spool(text: &str) -> Result<SpoolUse, &'static str> {
     }
 }
 
-const FSYNC: &str = "off, or a time such as 1s";
+const FSYNC: &str = "off, or a duration with its unit (ms, s, m, h, d), such as 1s";
 
 /// How long what was written may wait for the disk.
 pub(super) fn fsync(text: &str) -> Result<Option<Duration>, &'static str> {
@@ -174,6 +177,9 @@ mod tests {
             ("8mib", 8 << 20),
             ("8Mi", 8 << 20),
             ("1GiB", 1 << 30),
+            ("1Gi", 1 << 30),
+            #[cfg(target_pointer_width = "64")]
+            ("2TiB", 2 << 40),
             ("4MB", 4_000_000),
             ("4kB", 4000),
             ("1GB", 1_000_000_000),

@@ -94,6 +94,10 @@ fn answered(seen: &Seen, reply: &Reply, verdict: &Verdict, said: &str) -> (Optio
             ),
             (None, true, None) => (None, took),
         },
+        Verdict::TooFarBehind { reason, .. } => wrong(format!(
+            "the store has newer records and does not take this one after them; it is sent again in their place for such: \
+             {reason}"
+        )),
         Verdict::AckWithLoss { reason, .. } => {
             wrong(format!("the store answered well and dropped the record: {reason}"))
         }

@@ -4,9 +4,7 @@ use std::cell::Cell;
 
 use tracing::Metadata;
 
-#[cfg(any(test, feature = "testing"))]
-use super::{Callsite, Writer};
-use super::{HEAD, Severity};
+use super::{Callsite, HEAD, Severity, Writer};
 
 /// Bytes of a frame that travel inside its queue slot; a longer frame travels in one box.
 const INLINE: usize = 231;
@@ -39,8 +37,7 @@ impl Frame {
         Self { callsite: None, boxed: None, len: 0, inline: [0; INLINE] }
     }
 
-    /// A frame of these fields, for tests.
-    #[cfg(any(test, feature = "testing"))]
+    /// A frame of these fields: for lines of our own, and for tests.
     pub(crate) fn of(
         callsite: Callsite<'_>,
         severity: Severity,
@@ -52,6 +49,26 @@ impl Frame {
         writer.begin(callsite, severity, nanos);
         write(&mut writer);
         writer.finish();
+        frame
+    }
+
+    /// A frame that comes from the ring: `read` gives its bytes.
+    #[cfg(all(feature = "crash-proof", target_os = "linux"))]
+    #[inline]
+    pub(crate) fn of_bytes(
+        callsite: Option<&'static Metadata<'static>>,
+        len: usize,
+        read: impl FnOnce(&mut [u8]),
+    ) -> Self {
+        let mut frame = Self { callsite, ..Self::blank() };
+        if len <= INLINE {
+            frame.len = len as u8;
+            read(&mut frame.inline[..len]);
+        } else {
+            let mut boxed = vec![0; len].into_boxed_slice();
+            read(&mut boxed);
+            frame.boxed = Some(boxed);
+        }
         frame
     }
 

@@ -41,7 +41,7 @@ fn lane(index: usize) -> Lane {
     Lane::new(LaneParts {
         index,
         name: index.to_string(),
-        backend: Box::new(Ndjson::new(URL)),
+        backend: Arc::new(Ndjson::new(URL)),
         client: Client::new(Options { url: URL.into(), ..Options::default() }).unwrap(),
         schedule: None,
         origin: Arc::new(Origin { incarnation: 1, resource: Resource::new("checkout") }),
@@ -53,12 +53,12 @@ fn lane(index: usize) -> Lane {
 /// How long each record waited for its request, in the lane beside which `neighbour` runs.
 fn waits(mut neighbour: Option<&mut Lane>) -> Vec<Duration> {
     let origin = Instant::now();
-    let (mut well, mut numbers) = (lane(1), Numbers::new(1));
+    let (mut well, mut numbers) = (lane(1), Numbers::new(1, false));
     let (mut came, mut waits, mut hanging) = (Vec::new(), Vec::new(), Vec::<(u64, Instant)>::new());
     let frame = Record::new(Severity::Info, "x".repeat(500)).into_own_frame();
     for step in 1..=STEPS {
         let now = origin + STEP * step;
-        let (id, nanos) = numbers.next(frame.nanos());
+        let (id, nanos) = numbers.next(frame.nanos(), None);
         came.push(now);
         if let Some(dead) = neighbour.as_deref_mut() {
             dead.take(&frame, id, nanos, now);

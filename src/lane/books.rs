@@ -32,7 +32,7 @@ impl Lane {
         (books.rejected, books.dropped) = (*rejected, *dropped);
         books.fallback = *fallback;
         books.owed_memory = self.owed();
-        books.owed_disk = self.backlog.disk.owed() - self.settled_on_disk;
+        books.owed_disk = self.backlog.disk.owed() - self.settled_on_disk + self.left_in_ring();
     }
 
     pub(crate) fn dropped(&self) -> &Losses {

@@ -224,6 +224,7 @@ impl Disk {
             }
         }
         (own.trouble, own.again) = (None, None);
+        job.is_misplaced = job.number < own.written;
         own.written = own.written.max(job.number + 1);
         own.look(&self.epoch);
         job.is_written(copies);

@@ -80,7 +80,7 @@ impl Scene {
         let mut lane = Lane::new(LaneParts {
             index: 0,
             name: "lines".into(),
-            backend: Box::new(Lines(self.facts)),
+            backend: Arc::new(Lines(self.facts)),
             client: Client::new(Options { url: "http://localhost/".into(), ..Options::default() }).unwrap(),
             schedule: None,
             origin: Arc::new(Origin { incarnation: 0, resource: Resource::new("checkout") }),

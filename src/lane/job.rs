@@ -86,6 +86,8 @@ pub(super) struct Job {
     copies: Vec<(SourceId, Place)>,
     /// How many records stand there.
     copied: u64,
+    /// It stands there behind newer ones, so it would come back too late.
+    pub(super) is_misplaced: bool,
     stored: Stored,
     sealed: Instant,
     /// Whether it was ever sent.
@@ -122,6 +124,7 @@ impl Job {
             from: None,
             copies: Vec::new(),
             copied: 0,
+            is_misplaced: false,
             stored,
             sealed,
             tried: false,
@@ -170,11 +173,27 @@ impl Job {
         self.copied.saturating_sub(self.owed())
     }
 
-    /// Whether nothing is known of it that is lost when its records alone are kept on disk: not what failed, nor what it
-    /// was halved for.
+    /// Whether it may be on disk alone: nothing is known of it that would be lost with that, such as what failed, and it
+    /// comes back in its turn.
     pub(super) fn can_leave(&self) -> bool {
         let is_as_copied = self.copies.is_empty() || self.steps.len() == self.copies.len();
-        self.failures + self.timeouts + self.deaths == 0 && self.copied_in_vain() == 0 && is_as_copied
+        let is_known = self.failures + self.timeouts + self.deaths > 0;
+        !is_known && !self.is_misplaced && is_as_copied && self.copied_in_vain() == 0
+    }
+
+    /// Records for whose numbers that holds are owed no more by this process: how many there were, and the least number.
+    pub(super) fn leave(&mut self, may_stay: impl Fn(u64) -> bool) -> (u64, Option<u64>) {
+        let (mut count, mut first) = (0, None);
+        for step in std::mem::take(&mut self.steps) {
+            let all = (0..step.part.len()).map(|at| step.part.place(at));
+            let (stay, go): (Vec<_>, Vec<_>) = all.partition(|&place| may_stay(self.stored.sequence(place)));
+            count += stay.len() as u64;
+            first = stay.iter().map(|&place| self.stored.sequence(place)).chain(first).min();
+            if !go.is_empty() {
+                self.steps.push(Step::new(Part::List(go), step.mode));
+            }
+        }
+        (count, first)
     }
 
     /// What is owed of it, in the order in which it would be sent.
@@ -272,20 +291,31 @@ impl Job {
         self.halve_known();
     }
 
-    /// Only these records of the next request, by their place in it, are still owed; those of `fallback` go first, in
-    /// that mode.
-    pub(super) fn keep_of_next(&mut self, keep: &[usize], fallback: &[usize]) {
+    /// Only these records of the next request, by their place in it, are still owed.
+    pub(super) fn keep_of_next(&mut self, keep: &[usize]) {
+        self.change_of_next(keep, &[], Mode::Plain);
+    }
+
+    /// The same, and those of `changed` as well; these go first, in that mode.
+    pub(super) fn change_of_next(&mut self, keep: &[usize], changed: &[usize], changed_mode: Mode) {
         let Some(step) = self.steps.pop() else { return };
         let places = |at: &[usize]| -> Vec<usize> {
             let is_there = |at: &&usize| **at < step.part.len();
             at.iter().filter(is_there).map(|&at| step.part.place(at)).collect()
         };
-        let (kept, fallback) = (places(keep), places(fallback));
-        self.taken |= kept.len() + fallback.len() < step.part.len();
-        for (places, mode) in [(kept, step.mode), (fallback, Mode::Fallback)] {
+        let (kept, changed) = (places(keep), places(changed));
+        self.taken |= kept.len() + changed.len() < step.part.len();
+        for (places, mode) in [(kept, step.mode), (changed, changed_mode)] {
             if !places.is_empty() {
                 self.steps.push(Step::new(Part::List(places), mode));
             }
+        }
+    }
+
+    /// All of the next request goes again in that mode.
+    pub(super) fn next_in(&mut self, mode: Mode) {
+        if let Some(step) = self.steps.last_mut() {
+            step.mode = mode;
         }
     }
 
@@ -299,7 +329,7 @@ impl Job {
         }
         let severities = old.iter().map(|&at| self.stored.severity(step.part.place(at))).collect();
         let was_taken = self.taken;
-        self.keep_of_next(&keep, &[]);
+        self.keep_of_next(&keep);
         self.taken = was_taken;
         severities
     }

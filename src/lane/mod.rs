@@ -19,6 +19,7 @@ mod disk;
 #[cfg(test)]
 mod drain;
 mod examine;
+mod fallback;
 mod flight;
 #[cfg(feature = "testing")]
 pub(crate) mod herd;
@@ -26,7 +27,9 @@ mod job;
 #[cfg(test)]
 mod link;
 mod pace;
+mod quarantine;
 mod retry;
+mod ring;
 mod settle;
 mod spill;
 mod turns;
@@ -40,16 +43,20 @@ use crate::batch::{Batcher, Limits, Origin, Stored};
 use crate::clock;
 use crate::config::LaneSettings;
 use crate::contain::contained;
+use crate::crash;
 use crate::frame::{Frame, RecordId, RecordRef, Severity};
 use crate::ledger::{DestinationLedger, Reason};
 use crate::visit::{Seen, Visit};
 use crate::voice::Voice;
 use crate::wire::Client;
 use backlog::Backlog;
+use fallback::Fallback;
+pub(crate) use fallback::{AT_THE_END, Teed};
 use flight::{End, Flight, Flights};
 pub(crate) use flight::{Outcome, Sending};
 use job::Job;
 use pace::Pace;
+use quarantine::Quarantine;
 pub use retry::Schedule;
 use turns::Turns;
 
@@ -64,7 +71,7 @@ pub(crate) struct LaneParts {
     /// Its place among the lanes.
     pub(crate) index: usize,
     pub(crate) name: String,
-    pub(crate) backend: Box<dyn Backend>,
+    pub(crate) backend: Arc<dyn Backend>,
     pub(crate) client: Client,
     pub(crate) schedule: Option<Box<dyn Schedule>>,
     pub(crate) origin: Arc<Origin>,
@@ -88,6 +95,8 @@ pub(crate) struct Lane {
     turns: Turns,
     /// How much older than the newest record that it has one may be for the store to take it.
     reorder_within: Duration,
+    fallback: Option<Fallback>,
+    quarantine: Option<Quarantine>,
     next_number: u64,
     urgent: bool,
     last_urgent: Option<Instant>,
@@ -102,6 +111,9 @@ pub(crate) struct Lane {
     disk_trouble: Option<String>,
     /// Records that stand on disk beside others of their batch that are owed, and are not owed themselves.
     settled_on_disk: u64,
+    /// When the memory was half full last and nothing could go to disk.
+    relieved_in_vain: Option<Instant>,
+    hold: ring::Hold,
 }
 
 impl Lane {
@@ -127,6 +139,8 @@ impl Lane {
             pace: Pace::new(in_flight, parts.schedule.take()),
             turns: Turns::default(),
             reorder_within: facts.reorders_within(),
+            fallback: parts.settings.fallback.map(Fallback::new),
+            quarantine: parts.settings.quarantine.clone().map(Quarantine::at),
             next_number: 0,
             urgent: false,
             last_urgent: None,
@@ -137,6 +151,8 @@ impl Lane {
             replays_after: facts.replays_older_than(),
             disk_trouble: None,
             settled_on_disk: 0,
+            relieved_in_vain: None,
+            hold: ring::Hold::default(),
             parts,
         }
     }
@@ -208,8 +224,12 @@ impl Lane {
         }
     }
 
-    /// While what is in the open batch could not be sent, it grows instead of being sealed by age.
+    /// While what is in the open batch could not be sent, it grows instead of being sealed by age; but not where each batch
+    /// goes to disk, as what is not sealed is not there.
     fn may_seal(&mut self, now: Instant) -> bool {
+        if self.backlog.disk.takes_all() {
+            return true;
+        }
         self.pace.may_send(self.flights.under_way().count(), now)
             && (self.backlog.is_empty() || self.live_may_pass(now))
     }
@@ -310,6 +330,7 @@ impl Lane {
 
     /// A request ended: what that means for its records, and for the next ones.
     pub(crate) fn end(&mut self, outcome: Outcome, now: Instant) {
+        crash::at("lane.settle");
         let Some(flight) = self.flights.land(outcome.job) else { return };
         let (mut job, visit, begun, payload_bytes) = (flight.job, flight.visit, flight.begun, flight.payload_bytes);
         let (was_asking, taken) = (flight.asking.is_some(), self.taken);
@@ -370,7 +391,8 @@ impl Lane {
 
     /// When the lane must be ticked next, if that is a matter of time.
     pub(crate) fn due(&mut self, now: Instant) -> Option<Instant> {
-        self.send_due(now).into_iter().chain(self.ask_due()).min()
+        let show_due = self.fallback.as_ref().and_then(|fallback| fallback.due(now));
+        self.send_due(now).into_iter().chain(self.ask_due()).chain(show_due).min()
     }
 
     fn send_due(&mut self, now: Instant) -> Option<Instant> {
@@ -407,6 +429,11 @@ impl Lane {
     /// Whether anything waits to be sent.
     fn owes_more(&self) -> bool {
         !self.backlog.is_empty() || self.backlog.disk.has_adopted()
+    }
+
+    /// No record waits for its batch to fill any more.
+    pub(crate) fn stop_lingering(&mut self) {
+        self.batcher.stop_lingering();
     }
 
     /// Somebody waits in a flush until `deadline`.

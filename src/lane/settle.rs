@@ -22,7 +22,7 @@ use crate::wire::FailureKind;
 /// large before they have read it (seen with Fluent Bit at 12 MB).
 const RESET_SPLITS: usize = 1024 * 1024;
 
-/// What is to be sent again, what is rejected, and what goes again in fallback mode.
+/// What is to be sent again, what is rejected, and what goes again in another mode.
 type Items = (Vec<usize>, Vec<(usize, String)>, Vec<(usize, String)>);
 
 impl Lane {
@@ -99,15 +99,13 @@ impl Lane {
                 job.settle_next(true);
                 self.well(now);
             }
-            Verdict::AckWithLoss { rejected, reason } => {
-                let rejected = rejected.min(count);
-                self.counts.delivered += (count - rejected) as u64;
-                if rejected > 0 {
-                    self.reject(rejected, &reason, now);
-                } else {
-                    self.warned(&reason, now);
+            Verdict::AckWithLoss { rejected, reason } => self.lost_some(job, rejected, &reason, now),
+            Verdict::TooFarBehind { refused, reason } => {
+                if self.second_mode() != Mode::Replay || job.next_mode() == Mode::Replay {
+                    return self.lost_some(job, refused.max(1), &reason, now);
                 }
-                job.settle_next(true);
+                self.replayed(count, &reason, now);
+                job.next_in(Mode::Replay);
                 self.well(now);
             }
             Verdict::Retry { after } => {
@@ -123,7 +121,7 @@ impl Lane {
                 if job.next_mode() == Mode::Fallback {
                     self.counts.fallback += stored as u64;
                 }
-                job.keep_of_next(&(stored..count).collect::<Vec<_>>(), &[]);
+                job.keep_of_next(&(stored..count).collect::<Vec<_>>());
                 if stored == 0 {
                     self.refuse(job, self.told(reply), true, now);
                 } else {
@@ -158,7 +156,7 @@ impl Lane {
         let mut rejected = tidy(rejected);
         let mut fallback = tidy(fallback);
         fallback.retain(|(at, _)| !has(&rejected, *at));
-        if job.next_mode() == Mode::Fallback {
+        if job.next_mode() == self.second_mode() {
             rejected = tidy([rejected, std::mem::take(&mut fallback)].concat());
         }
         retry.sort_unstable();
@@ -167,26 +165,70 @@ impl Lane {
         for (_, reason) in &rejected {
             self.reject(1, reason, now);
         }
+        let named: Vec<_> = rejected.iter().map(|(at, reason)| (*at, reason.as_str())).collect();
+        self.quarantine(job, &named, now);
         let delivered = count - retry.len() - rejected.len() - fallback.len();
         self.counts.delivered += delivered as u64;
         if job.next_mode() == Mode::Fallback {
             self.counts.fallback += delivered as u64;
         }
-        if let Some((_, reason)) = fallback.first() {
-            let (name, url, count) = (&self.parts.name, self.parts.client.url(), fallback.len());
-            self.parts.voice.say(
-                Topic::at("fallback", self.parts.index),
-                || format!("{name} at {url} refused the fields of {count} record(s), which are sent again with all of them in one field: {reason}"),
-                now,
-            );
+        match fallback.first() {
+            Some((_, reason)) if self.second_mode() == Mode::Replay => self.replayed(fallback.len(), reason, now),
+            Some((_, reason)) => self.fell_back(fallback.len(), reason, now),
+            None => {}
         }
         let places: Vec<usize> = fallback.iter().map(|(at, _)| *at).collect();
-        job.keep_of_next(&retry, &places);
+        job.change_of_next(&retry, &places, self.second_mode());
         if retry.is_empty() {
             self.well(now);
         } else {
             self.again(job, reply.retry_after, self.told(reply), now);
         }
+    }
+
+    /// How what the store refuses as it is goes again.
+    fn second_mode(&self) -> Mode {
+        self.replays_after.map_or(Mode::Fallback, |_| Mode::Replay)
+    }
+
+    /// The store kept only a part, and does not say which.
+    fn lost_some(&mut self, job: &mut Job, rejected: usize, reason: &str, now: Instant) {
+        let count = job.next_len();
+        let rejected = rejected.min(count);
+        self.counts.delivered += (count - rejected) as u64;
+        if rejected > 0 {
+            self.reject(rejected, reason, now);
+            // Which ones is known only where it is all of them.
+            if rejected == count {
+                self.quarantine_next(job, reason, now);
+            }
+        } else {
+            self.warned(reason, now);
+        }
+        job.settle_next(true);
+        self.well(now);
+    }
+
+    fn fell_back(&self, count: usize, reason: &str, now: Instant) {
+        let (name, url) = (&self.parts.name, self.parts.client.url());
+        self.parts.voice.say(
+            Topic::at("fallback", self.parts.index),
+            || format!("{name} at {url} refused the fields of {count} record(s), which are sent again with all of them in one field: {reason}"),
+            now,
+        );
+    }
+
+    fn replayed(&self, count: usize, reason: &str, now: Instant) {
+        let (name, url) = (&self.parts.name, self.parts.client.url());
+        self.parts.voice.say(
+            Topic::at("replay", self.parts.index),
+            || {
+                format!(
+                    "{name} at {url} has newer records than {count} that are sent again, apart from those: {reason}"
+                )
+            },
+            now,
+        );
     }
 
     /// The store took the records before that place, refused the one there, and did not look at the others.
@@ -201,6 +243,7 @@ impl Lane {
             self.counts.fallback += at as u64;
         }
         self.reject(1, &reason, now);
+        self.quarantine(job, &[(at, &reason)], now);
         job.stopped_at(at);
         self.well(now);
     }
@@ -211,6 +254,7 @@ impl Lane {
             job.halve_next(for_content);
         } else {
             self.reject(job.next_len(), &reason, now);
+            self.quarantine_next(job, &reason, now);
             job.settle_next(false);
         }
         self.well(now);

@@ -18,6 +18,9 @@ use crate::voice::Topic;
 /// Batches on disk that are given up in one look, as each is read for it.
 const EXPIRE_AT_ONCE: usize = 8;
 
+/// How soon it is looked again for batches that could go to disk, where there was none.
+const RELIEVE_AGAIN: Duration = Duration::from_millis(10);
+
 /// How fast a disk takes at least what is owed at the end, in bytes a second, and what is granted it beside.
 const BYTES_PER_SECOND: usize = 50_000_000;
 const TO_CLOSE: Duration = Duration::from_millis(50);
@@ -47,9 +50,9 @@ impl Lane {
 
     /// Records that would be lost with the process: those that wait, and those that may be at the store.
     pub(crate) fn at_risk(&self) -> (u64, u64) {
-        let in_memory = |job: &&Job| job.copies().is_empty();
+        let in_memory = |job: &&Job| job.copies().is_empty() && !self.stands_in_ring(job.stored());
         let waiting = self.backlog.waiting().filter(in_memory).map(Job::owed).sum::<u64>();
-        let open = self.batcher.open().map_or(0, |open| open.len() as u64);
+        let open = self.batcher.open().filter(|open| !self.stands_in_ring(open)).map_or(0, |open| open.len() as u64);
         (waiting + open, self.flights.jobs().filter(in_memory).map(Job::owed).sum())
     }
 
@@ -74,29 +77,36 @@ impl Lane {
         let in_memory = flights.chain(self.backlog.waiting()).chain(self.backlog.disk.waiting());
         let read = in_memory.filter(|job| job.is_read() && !job.is_at_fault()).count();
         let most = self.parts.settings.backlog_bytes;
-        read == 0 || (read < self.in_flight && self.backlog.held_bytes() < most / 4 * 3)
+        let held = self.other_bytes() + self.backlog.waiting_bytes();
+        read == 0 || (read < self.in_flight && held < most / 4 * 3)
     }
 
     /// The memory is half full: the oldest batches go to disk until it is no more.
     #[cold]
     pub(super) fn relieve(&mut self, bytes: usize, now: Instant) {
+        // What did not help a moment ago is not tried for each record.
+        if self.relieved_in_vain.is_some_and(|at| now.saturating_duration_since(at) < RELIEVE_AGAIN) {
+            return;
+        }
         for job in self.backlog.disk.take_waiting(Job::can_leave) {
             self.backlog.disk.put_back(&job);
         }
         self.backlog.set_other_bytes(self.other_bytes());
         while self.backlog.is_pressed(bytes) {
             let disk = &self.backlog.disk;
-            let oldest = self.backlog.waiting().position(|job| {
-                job.can_leave() && (!job.copies().is_empty() || disk.takes(job.number, now))
-            });
+            let oldest = self
+                .backlog
+                .waiting()
+                .position(|job| job.can_leave() && (!job.copies().is_empty() || disk.takes(job.number, now)));
             let Some(mut job) = oldest.and_then(|at| self.backlog.remove(at)) else { break };
             if !job.copies().is_empty() {
                 self.backlog.disk.put_back(&job);
-            } else if !self.backlog.disk.write(&mut job, false, now) {
+            } else if !self.write_those_before(job.number, now) || !self.backlog.disk.write(&mut job, false, now) {
                 self.backlog.put_back(job);
                 break;
             }
         }
+        self.relieved_in_vain = self.backlog.is_pressed(bytes).then_some(now);
         self.tell_of_disk(now);
     }
 
@@ -114,7 +124,13 @@ impl Lane {
             let is_over = |since: Instant| now >= since + limit;
             let own = disk.front().is_some_and(|(_, sealed)| is_over(sealed));
             let adopted = || disk.adopted_since().is_some_and(is_over);
-            let job = if own { disk.read_own(now) } else if adopted() { disk.next_adopted(true, now) } else { None };
+            let job = if own {
+                disk.read_own(now)
+            } else if adopted() {
+                disk.next_adopted(true, now)
+            } else {
+                None
+            };
             let Some(mut job) = job else { return };
             self.give_up(&mut job, Reason::Expired);
             self.put_back(job);
@@ -129,7 +145,6 @@ impl Lane {
     }
 
     /// The ring needs the room of records up to that one: all batches that hold such go to disk. Says whether that is so.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for the ring"))]
     pub(crate) fn yield_ring(&mut self, position: u64, now: Instant) -> bool {
         if !self.has_spool() {
             return false;
@@ -139,6 +154,12 @@ impl Lane {
             self.seal(now);
         }
         self.write_where(|job| is_within(job.stored()), now + Duration::from_secs(1), now)
+    }
+
+    /// One request at a time promises the order of arrival, to the next process as well: what was sent in vain and stays in
+    /// memory goes to disk before what is newer.
+    fn write_those_before(&mut self, number: u64, now: Instant) -> bool {
+        self.in_flight > 1 || self.write_where(|job| job.number < number, now + Duration::from_secs(1), now)
     }
 
     /// Writes those jobs of this process's that stand in memory alone; says whether none of them does any more.
@@ -168,7 +189,8 @@ impl Lane {
         self.pace.is_well()
     }
 
-    /// The last act: what is owed stays on disk where there is one, and what cannot be written until then is lost.
+    /// The last act: what is owed stays on disk where there is one, and what cannot be written until then in the ring if there
+    /// is one, and is lost otherwise.
     pub(crate) fn close(&mut self, reason: Reason, until: Instant) {
         let now = clock::now();
         self.seal(now);
@@ -180,7 +202,9 @@ impl Lane {
             if !job.copies().is_empty() {
                 self.settled_on_disk += job.copied_in_vain();
                 self.backlog.disk.put_back(&job);
-            } else if clock::now() >= until || !self.backlog.disk.write(&mut job, false, now) {
+            } else if (clock::now() >= until || !self.backlog.disk.write(&mut job, false, now))
+                && !self.leave_in_ring(&mut job)
+            {
                 self.give_up(&mut job, reason);
             }
         }

@@ -72,7 +72,7 @@ impl Desk {
         let lane = Lane::new(LaneParts {
             index: 0,
             name: "later".into(),
-            backend: Box::new(Later),
+            backend: Arc::new(Later),
             client: Client::new(Options { url: "http://localhost/in".into(), ..Options::default() }).unwrap(),
             schedule: None,
             origin: Arc::new(Origin { incarnation: 1, resource: Resource::new("shop") }),
@@ -229,8 +229,13 @@ fn whatever_happens_to_a_question_the_batch_is_not_sent_again_before_five_minute
 #[test]
 fn a_store_that_does_not_answer_questions_is_not_well_and_that_passes() {
     let state = |desk: &Desk| {
-        let mut health =
-            DestinationHealth { name: String::new(), state: DestinationState::Held, last_failure: None, in_flight: 0, spool: None };
+        let mut health = DestinationHealth {
+            name: String::new(),
+            state: DestinationState::Held,
+            last_failure: None,
+            in_flight: 0,
+            spool: None,
+        };
         desk.lane.publish_health(&mut health);
         health.state
     };

@@ -31,7 +31,10 @@ pub(super) struct Turns {
 
 impl Turns {
     fn is_live(&self, job: &Job, now: Instant) -> bool {
-        job.number >= self.first_live && !job.tried && !job.is_read() && now.saturating_duration_since(job.sealed()) < LIVE
+        job.number >= self.first_live
+            && !job.tried
+            && !job.is_read()
+            && now.saturating_duration_since(job.sealed()) < LIVE
     }
 }
 
@@ -105,7 +108,8 @@ impl Lane {
         let reaches = |came: Instant| now.saturating_duration_since(came) <= within;
         let in_memory = self.backlog.oldest_in_order();
         // What goes to a place of its own is in nobody's way. Of what is on disk this is known by its age alone.
-        let replays = |came: Instant| self.replays_after.is_some_and(|after| now.saturating_duration_since(came) > after);
+        let replays =
+            |came: Instant| self.replays_after.is_some_and(|after| now.saturating_duration_since(came) > after);
         self.in_flight > 1
             && self.pace.is_well()
             && in_memory.is_none_or(|job| reaches(job.stored().opened()) || self.may_replay(job))

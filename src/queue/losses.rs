@@ -12,7 +12,11 @@ pub(super) struct LossCounters {
 
 impl LossCounters {
     pub(super) fn add(&self, reason: Reason, severity: Severity) {
-        self.counts[reason as usize][severity as usize].fetch_add(1, Ordering::Relaxed);
+        self.add_many(reason, severity, 1);
+    }
+
+    pub(super) fn add_many(&self, reason: Reason, severity: Severity, count: u64) {
+        self.counts[reason as usize][severity as usize].fetch_add(count, Ordering::Relaxed);
     }
 
     pub(super) fn get(&self) -> Losses {

@@ -1,76 +1,73 @@
 //! The bounded queue between the threads that log and the worker that sends.
 //!
-//! [`Queue::offer`] never waits unless asked to. Two limits hold at once, slots and bytes, so that neither a
-//! flood of short lines nor a few huge ones can exhaust memory, and a tenth of both is kept for WARN and
-//! above. When a limit is reached [`Overflow`] says who loses, and the loss is counted before
-//! `offer` returns.
+//! [`Queue::offer`] never waits unless asked to. It is bounded in bytes, so that neither a flood of short lines nor a few huge
+//! ones can exhaust memory, and a tenth is kept for WARN and above. When it is full [`Overflow`] says who loses, and the loss
+//! is counted before `offer` returns.
+//!
+//! There are two ways through: the channel, in memory, and the ring, which outlives the process. A record that was drained
+//! leaves the channel; in the ring it stays until it is [released](Queue::release).
 //!
 //! Order is kept per thread, not across threads. What a lane owes is `lane/backlog.rs`.
-//!
-//! One atomic word decides about admission, so that a caller pays one read-modify-write:
-//!
-//! ```text
-//! bits 63..32   records accepted, modulo 2^32; only ever rises
-//! bit  31       closed: nothing is accepted any more
-//! bits 30..0    bytes of accepted frames that lie outside their slots; falls when they are drained
-//! ```
 
 mod channel;
+mod drain;
+mod heir;
 mod losses;
+#[cfg_attr(not(all(feature = "crash-proof", target_os = "linux")), path = "no_ring.rs")]
+mod ring;
 mod room;
 mod wake;
 
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::path::Path;
+use std::process;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
-
-use crossbeam_utils::CachePadded;
 
 use crate::config::Overflow;
 use crate::frame::{Frame, Severity};
+use crate::health::Acceptance;
 use crate::ledger::{Losses, Reason};
 use crate::mute;
 use channel::Channel;
+pub(crate) use drain::Drain;
+pub(crate) use heir::{Heir, Inheritance};
 use losses::LossCounters;
+pub(crate) use ring::{Orphans, Ring, Shut};
 use room::Room;
 pub(crate) use wake::Wake;
 
-const CLOSED: u64 = 1 << 31;
-const BYTES: u64 = CLOSED - 1;
-const ONE: u64 = 1 << 32;
-
-/// Fewer slots than this make no sense beside the reserve and the wake-up at a quarter.
-const SLOTS_MIN: usize = 64;
-
 pub(crate) struct Queue {
-    word: CachePadded<AtomicU64>,
-    /// Records drained, modulo 2^32; stored by the worker alone.
-    drained: CachePadded<AtomicU32>,
-    slots: u32,
-    /// Slots and bytes that records below WARN leave free.
-    slots_kept: u32,
-    bytes: u64,
-    bytes_kept: u64,
-    channel: Channel,
+    way: Way,
     overflow: Overflow,
+    /// The process that drains it.
+    pid: u32,
+    /// Not asked of a ring, which a forked child shares with its parent.
+    closed: AtomicBool,
     losses: LossCounters,
     room: Room,
     wake: Wake,
 }
 
+enum Way {
+    Channel(Channel),
+    Ring(Box<Ring>),
+}
+
 impl Queue {
-    /// `bytes`: half of them are slots, resident from the start; the other half bounds what lies outside them.
     pub(crate) fn new(bytes: usize, overflow: Overflow) -> Self {
-        let slots = (bytes / 2 / Channel::SLOT_BYTES).max(SLOTS_MIN);
-        let outside = (bytes / 2).min(BYTES as usize / 2) as u64;
+        Self::over(Way::Channel(Channel::new(bytes)), overflow)
+    }
+
+    pub(crate) fn with_ring(ring: Ring, overflow: Overflow) -> Self {
+        Self::over(Way::Ring(Box::new(ring)), overflow)
+    }
+
+    fn over(way: Way, overflow: Overflow) -> Self {
         Self {
-            word: CachePadded::new(AtomicU64::new(0)),
-            drained: CachePadded::new(AtomicU32::new(0)),
-            slots: slots as u32,
-            slots_kept: slots as u32 / 10,
-            bytes: outside,
-            bytes_kept: outside / 10,
-            channel: Channel::new(slots),
+            way,
             overflow,
+            pid: process::id(),
+            closed: AtomicBool::new(false),
             losses: LossCounters::default(),
             room: Room::default(),
             wake: Wake::default(),
@@ -82,52 +79,35 @@ impl Queue {
     /// `may_wait` is false where waiting would be wrong even if the user asked for it, as in the panic hook.
     #[inline(always)]
     pub(crate) fn offer(&self, frame: Frame, severity: Severity, may_wait: bool) {
-        match self.admit(severity, frame.boxed_bytes() as u64) {
-            Ok(used) => self.put(frame, severity, used),
-            Err(reason) => self.refused(frame, severity, reason, may_wait),
-        }
-    }
-
-    /// Reserves a slot and bytes; says how many slots are in use then, or all of them where bytes are scarce.
-    #[inline]
-    fn admit(&self, severity: Severity, bytes: u64) -> Result<u32, Reason> {
-        let kept = severity < Severity::Warn;
-        let (slots, most) =
-            if kept { (self.slots - self.slots_kept, self.bytes - self.bytes_kept) } else { (self.slots, self.bytes) };
-        let mut word = self.word.load(Ordering::Relaxed);
-        loop {
-            if word & CLOSED != 0 {
-                return Err(Reason::Shutdown);
-            }
-            // Acquire: the slots that these records had are free for the channel as well.
-            let used = ((word >> 32) as u32).wrapping_sub(self.drained.load(Ordering::Acquire));
-            if used >= slots || (bytes > 0 && (word & BYTES) + bytes > most) {
-                // More than there are: this thread was held up between the two loads, and more was drained in the
-                // meantime than the word knows of. The second look is at a newer one, as the drain came after it.
-                if used > self.slots {
-                    word = self.word.load(Ordering::Relaxed);
-                    continue;
-                }
-                return Err(Reason::QueueFull);
-            }
-            match self.word.compare_exchange_weak(
-                word,
-                word.wrapping_add(ONE + bytes),
-                Ordering::AcqRel,
-                Ordering::Relaxed,
-            ) {
-                // A quarter of the bytes is as much of a reason to wake the worker as a quarter of the slots.
-                Ok(_) if bytes > 0 && (word & BYTES) + bytes >= self.bytes / 4 => return Ok(self.slots),
-                Ok(_) => return Ok(used + 1),
-                Err(now) => word = now,
-            }
+        match &self.way {
+            Way::Channel(channel) => match channel.admit(severity, frame.boxed_bytes() as u64) {
+                Ok(used) => self.put(channel, frame, severity, used),
+                Err(reason) => self.refused(frame, severity, reason, may_wait),
+            },
+            Way::Ring(ring) => self.offer_to_ring(ring, frame, severity, may_wait),
         }
     }
 
     #[inline(always)]
-    fn put(&self, frame: Frame, severity: Severity, used: u32) {
-        self.channel.put(frame);
-        if used >= self.slots / 4 || severity >= Severity::Error {
+    fn put(&self, channel: &Channel, frame: Frame, severity: Severity, used: u32) {
+        channel.put(frame);
+        if used >= channel.slots / 4 || severity >= Severity::Error {
+            self.wake.once();
+        }
+    }
+
+    #[inline(always)]
+    fn offer_to_ring(&self, ring: &Ring, frame: Frame, severity: Severity, may_wait: bool) {
+        match ring.push(&frame, severity) {
+            Ok(undrained) => self.pushed(ring, severity, undrained),
+            Err(shut) => self.refused(frame, severity, reason_of(shut), may_wait),
+        }
+    }
+
+    /// What is released does not count: it waits for the store, not for the worker.
+    #[inline(always)]
+    fn pushed(&self, ring: &Ring, severity: Severity, undrained: u64) {
+        if undrained >= ring.size() / 4 || severity >= Severity::Error {
             self.wake.once();
         }
     }
@@ -137,10 +117,12 @@ impl Queue {
         // At full speed the worker may still be asleep: without this it would find out at its next poll.
         self.wake.once();
         let reason = match self.overflow {
-            Overflow::Block(limit) if reason == Reason::QueueFull && may_wait && !mute::is_ours() => {
-                let bytes = frame.boxed_bytes() as u64;
-                match self.room.wait(limit, || self.admit(severity, bytes)) {
-                    Ok(used) => return self.put(frame, severity, used),
+            // In a forked child nobody makes room, and the lock may be held for good.
+            Overflow::Block(limit)
+                if reason == Reason::QueueFull && may_wait && !mute::is_ours() && self.pid == process::id() =>
+            {
+                match self.wait(limit, frame, severity) {
+                    Ok(()) => return,
                     Err(reason) => reason,
                 }
             }
@@ -149,26 +131,53 @@ impl Queue {
         self.count_loss(reason, severity);
     }
 
+    fn wait(&self, limit: Duration, frame: Frame, severity: Severity) -> Result<(), Reason> {
+        match &self.way {
+            Way::Channel(channel) => {
+                let bytes = frame.boxed_bytes() as u64;
+                let used = self.room.wait(limit, || channel.admit(severity, bytes))?;
+                self.put(channel, frame, severity, used);
+            }
+            Way::Ring(ring) => {
+                let undrained = self.room.wait(limit, || ring.push(&frame, severity).map_err(reason_of))?;
+                self.pushed(ring, severity, undrained);
+            }
+        }
+        Ok(())
+    }
+
     /// Counts a record that never came to be offered.
     #[cold]
     pub(crate) fn count_loss(&self, reason: Reason, severity: Severity) {
         self.losses.add(reason, severity);
     }
 
-    /// Begins to take records out, oldest first; their room is available when the drain is dropped.
-    pub(crate) fn drain(&self) -> Drain<'_> {
-        Drain { queue: self, count: 0, bytes: 0 }
+    /// Counts so many of them. Of what lies in a queue that may not be touched nobody knows the severities.
+    pub(crate) fn count_strayed(&self, count: u64) {
+        self.losses.add_many(Reason::Fork, Severity::Info, count);
     }
 
-    /// Records accepted since the start; `before` is what this said last, at most 2^32 records ago.
+    /// Begins to take records out, oldest first; their room in the channel is available when the drain is dropped, and in
+    /// the ring when they are released.
+    pub(crate) fn drain(&self) -> Drain<'_> {
+        Drain::of(self)
+    }
+
+    /// Records accepted since the start; `before` is what this said last, at most 2^31 records ago.
     pub(crate) fn accepted(&self, before: u64) -> u64 {
-        let now = (self.word.load(Ordering::Acquire) >> 32) as u32;
-        before + u64::from(now.wrapping_sub(before as u32))
+        let more = match &self.way {
+            Way::Channel(channel) => channel.accepted().wrapping_sub(before as u32),
+            Way::Ring(ring) => ring.accepted_since(before as u32),
+        };
+        before + u64::from(more)
     }
 
     /// Records in the queue.
     pub(crate) fn queued(&self) -> usize {
-        self.channel.len()
+        match &self.way {
+            Way::Channel(channel) => channel.len(),
+            Way::Ring(ring) => ring.queued() as usize,
+        }
     }
 
     /// Records dropped before they were in the queue.
@@ -178,8 +187,27 @@ impl Queue {
 
     /// Accepts nothing any more; what was accepted stays.
     pub(crate) fn close(&self) {
-        self.word.fetch_or(CLOSED, Ordering::AcqRel);
+        self.closed.store(true, Ordering::Release);
+        match &self.way {
+            Way::Channel(channel) => channel.close(),
+            Way::Ring(ring) => ring.close(),
+        }
         self.room.made();
+    }
+
+    /// Whether it knows by itself that this process is a forked child of the one that drains it, and must not be offered
+    /// anything. The channel does not know.
+    #[inline(always)]
+    pub(crate) fn is_foreign(&self) -> bool {
+        match &self.way {
+            Way::Channel(_) => false,
+            Way::Ring(ring) => ring.is_foreign(),
+        }
+    }
+
+    /// Whether it was closed by this process, or by one that forked it, before that.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
     }
 
     pub(crate) fn wake(&self) -> &Wake {
@@ -190,36 +218,76 @@ impl Queue {
     pub(crate) fn blocks(&self) -> bool {
         matches!(self.overflow, Overflow::Block(_))
     }
-}
 
-/// Takes records out; gives back their room in the end, also when the worker panics over one of them.
-pub(crate) struct Drain<'q> {
-    queue: &'q Queue,
-    count: u32,
-    bytes: u64,
-}
+    fn ring(&self) -> Option<&Ring> {
+        match &self.way {
+            Way::Channel(_) => None,
+            Way::Ring(ring) => Some(ring),
+        }
+    }
 
-impl Iterator for Drain<'_> {
-    type Item = Frame;
+    /// Whether records have places, which are their numbers: in a ring.
+    pub(crate) fn has_places(&self) -> bool {
+        self.ring().is_some()
+    }
 
-    #[inline]
-    fn next(&mut self) -> Option<Frame> {
-        let frame = self.queue.channel.take()?;
-        self.count += 1;
-        self.bytes += frame.boxed_bytes() as u64;
-        Some(frame)
+    /// Where the ring is.
+    pub(crate) fn ring_dir(&self) -> Option<&Path> {
+        self.ring().map(Ring::dir)
+    }
+
+    /// Bytes of the ring that are not released, and all that it has.
+    pub(crate) fn ring_used(&self) -> Option<(u64, u64)> {
+        self.ring().map(|ring| (ring.tail() - ring.consumed(), ring.size()))
+    }
+
+    /// The place behind the last record in the ring.
+    pub(crate) fn ring_tail(&self) -> u64 {
+        self.ring().map_or(0, Ring::tail)
+    }
+
+    /// Before this place all was drained from the ring.
+    pub(crate) fn drained_to(&self) -> Option<u64> {
+        self.ring().map(Ring::drained)
+    }
+
+    /// What is owed no more may go: all before `up_to` at every destination, and at each one, given with its fingerprint, all
+    /// before a place of its own. Only what was drained goes. The worker alone calls this.
+    pub(crate) fn release(&self, lanes: &[(u64, u64)], up_to: u64) {
+        if let Some(ring) = self.ring() {
+            ring.release(lanes, up_to);
+            self.room.made();
+        }
+    }
+
+    /// Says whether some of what was drained and is owed stands in the ring no more.
+    pub(crate) fn set_in_memory(&self, in_memory: bool) {
+        if let Some(ring) = self.ring() {
+            ring.set_in_memory(in_memory);
+        }
+    }
+
+    /// What a record survives once it was accepted.
+    pub(crate) fn acceptance(&self) -> Acceptance {
+        match self.ring() {
+            Some(ring) if !ring.is_in_memory() => Acceptance::ProcessCrash,
+            _ => Acceptance::Memory,
+        }
+    }
+
+    /// The pipeline has ended: what is owed from the ring stays for the next process, and if there is nothing, no file does.
+    pub(crate) fn end(&self) {
+        if let Some(ring) = self.ring() {
+            ring.end();
+        }
     }
 }
 
-impl Drop for Drain<'_> {
-    fn drop(&mut self) {
-        if self.count > 0 {
-            let queue = self.queue;
-            queue.word.fetch_sub(self.bytes, Ordering::AcqRel);
-            // SeqCst pairs with `Room::wait`.
-            queue.drained.fetch_add(self.count, Ordering::SeqCst);
-            queue.room.made();
-        }
+#[cold]
+fn reason_of(shut: Shut) -> Reason {
+    match shut {
+        Shut::Full => Reason::QueueFull,
+        Shut::Closed => Reason::Shutdown,
     }
 }
 
@@ -248,7 +316,8 @@ mod tests {
     #[test]
     fn a_quarter_of_the_slots_or_of_the_bytes_wakes_the_worker() {
         let queue = Queue::new(1 << 20, Overflow::DropNewest);
-        assert!(!wakes(&queue, queue.slots as usize / 4 - 1, 10));
+        let Way::Channel(Channel { slots, .. }) = queue.way else { unreachable!() };
+        assert!(!wakes(&queue, slots as usize / 4 - 1, 10));
         assert!(wakes(&queue, 1, 10));
         // An eighth of a MiB is a quarter of the half that lies outside the slots.
         let queue = Queue::new(1 << 20, Overflow::DropNewest);

@@ -10,6 +10,7 @@ use rustix::fs::{AtFlags, Mode, OFlags};
 use rustix::process::{Resource, geteuid, getrlimit};
 
 use super::fs::{Dir, File, Fs, Names};
+use crate::process::OwnFile;
 
 /// Rights of anybody but the owner.
 const OTHERS: u32 = 0o077;
@@ -74,7 +75,7 @@ impl DiskDir {
         if about.uid() != geteuid().as_raw() || about.mode() & OTHERS != 0 {
             return Err(refused("it belongs to another user, or others may read it"));
         }
-        Ok(Box::new(DiskFile(file)))
+        Ok(Box::new(DiskFile(OwnFile::new(file))))
     }
 }
 
@@ -119,15 +120,15 @@ impl Dir for DiskDir {
     }
 }
 
-struct DiskFile(fs::File);
+struct DiskFile(OwnFile);
 
 impl File for DiskFile {
     fn len(&self) -> io::Result<u64> {
-        Ok(self.0.metadata()?.len())
+        Ok(self.0.get()?.metadata()?.len())
     }
 
     fn read_at(&self, into: &mut [u8], at: u64) -> io::Result<usize> {
-        self.0.read_at(into, at)
+        self.0.get()?.read_at(into, at)
     }
 
     fn write_at(&self, bytes: &[u8], at: u64) -> io::Result<usize> {
@@ -135,23 +136,25 @@ impl File for DiskFile {
         if getrlimit(Resource::Fsize).current.is_some_and(|most| at.saturating_add(bytes.len() as u64) > most) {
             return Err(rustix::io::Errno::FBIG.into());
         }
-        self.0.write_at(bytes, at)
+        self.0.get()?.write_at(bytes, at)
     }
 
     fn truncate(&self, len: u64) -> io::Result<()> {
-        self.0.set_len(len)
+        self.0.get()?.set_len(len)
     }
 
     fn sync(&self) -> io::Result<()> {
-        self.0.sync_data()
+        self.0.get()?.sync_data()
     }
 
     fn try_lock(&self) -> io::Result<bool> {
-        match self.0.try_lock() {
-            // Who held it before may have removed it meanwhile.
-            Ok(()) => Ok(self.0.metadata()?.nlink() > 0),
-            Err(fs::TryLockError::WouldBlock) => Ok(false),
-            Err(fs::TryLockError::Error(error)) => Err(error),
+        let file = self.0.get()?;
+        match file.try_lock() {
+            Ok(()) => self.0.is_locked(),
+            Err(fs::TryLockError::WouldBlock) => return Ok(false),
+            Err(fs::TryLockError::Error(error)) => return Err(error),
         }
+        // Who held it before may have removed it meanwhile.
+        Ok(file.metadata()?.nlink() > 0)
     }
 }

@@ -4,7 +4,7 @@
 //! ours is meant to have, counts the others, and leaves them. At most [`ADOPTED`] owners are adopted at a time, the oldest
 //! first; the next ones follow as these are done.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
 use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant, UNIX_EPOCH};
@@ -18,6 +18,7 @@ use super::share::{Held, Share};
 use super::shelf::PAUSE;
 use super::{Found, state};
 use crate::clock;
+use crate::crash;
 
 /// Owners that are adopted at a time; each takes a lock and the segment that is being read.
 const ADOPTED: usize = 4;
@@ -36,7 +37,7 @@ pub(super) struct Looking {
     noted: BTreeMap<u128, Noted>,
     count: usize,
     /// Segments of destinations that we do not have, which were counted already: owner and fingerprint.
-    counted: HashSet<(u128, u64)>,
+    counted: BTreeSet<(u128, u64)>,
     unknown: BTreeMap<u64, Unknown>,
     told: HashSet<u64>,
     not_before: Option<Instant>,
@@ -49,10 +50,17 @@ enum Phase {
     Listing(Names),
     /// When its lock, or a segment, was last changed; those that have that already, and those that have not.
     Aging(Vec<(i64, u128)>, Vec<u128>),
-    /// Oldest last, and those that have to wait for others to be done.
-    Trying(Vec<u128>, Vec<u128>),
+    Trying(Queue),
     /// The segments of a destination that we do not have, under their lock, and what comes after.
-    Counting(Arc<Held>, Vec<SegmentName>, Vec<u128>, Vec<u128>),
+    Counting(Arc<Held>, Vec<SegmentName>, Queue),
+}
+
+/// Owners whose locks are to be tried.
+struct Queue {
+    /// Oldest last.
+    now: Vec<u128>,
+    /// Those that have to wait for others to be done, oldest first.
+    later: VecDeque<u128>,
 }
 
 /// The files of one owner.
@@ -74,7 +82,7 @@ impl Looking {
     pub(super) fn seen_all(&self, share: &Share) -> bool {
         match &self.phase {
             Phase::Begin => true,
-            Phase::Trying(now, _) => now.is_empty() && share.holding() >= ADOPTED,
+            Phase::Trying(queue) => queue.now.is_empty() && share.holding() >= ADOPTED,
             _ => false,
         }
     }
@@ -116,34 +124,40 @@ impl Looking {
                     }
                     None => {
                         aged.sort_unstable_by(|one, other| other.cmp(one));
-                        Phase::Trying(aged.into_iter().map(|(_, owner)| owner).collect(), Vec::new())
+                        let now = aged.into_iter().map(|(_, owner)| owner).collect();
+                        Phase::Trying(Queue { now, later: VecDeque::new() })
                     }
                 },
-                Phase::Trying(mut queue, mut later) => match queue.pop() {
-                    Some(owner) => {
-                        left = left.saturating_sub(COST_OF_LOCK);
-                        self.try_owner(share, known, owner, found, queue, later)?
-                    }
-                    None => {
+                Phase::Trying(mut queue) => {
+                    let is_full = share.holding() >= ADOPTED;
+                    if let Some(owner) = queue.now.pop() {
+                        if is_full && self.is_wanted(known, owner) {
+                            queue.later.push_back(owner);
+                            Phase::Trying(queue)
+                        } else {
+                            left = left.saturating_sub(COST_OF_LOCK);
+                            self.try_owner(share, known, owner, found, queue)
+                        }
+                    } else {
                         self.tell(found);
-                        if later.is_empty() {
+                        if queue.later.is_empty() {
                             return Ok(());
                         }
-                        if share.holding() >= ADOPTED {
-                            self.phase = Phase::Trying(queue, later);
+                        if is_full {
+                            self.phase = Phase::Trying(queue);
                             return Ok(());
                         }
-                        later.reverse();
-                        Phase::Trying(later, queue)
+                        queue.now.extend(queue.later.pop_front());
+                        Phase::Trying(queue)
                     }
-                },
-                Phase::Counting(held, mut segments, queue, later) => match segments.pop() {
+                }
+                Phase::Counting(held, mut segments, queue) => match segments.pop() {
                     Some(name) => {
                         left = left.saturating_sub(COST_OF_SEGMENT);
                         self.count(share, name);
-                        Phase::Counting(held, segments, queue, later)
+                        Phase::Counting(held, segments, queue)
                     }
-                    None => Phase::Trying(queue, later),
+                    None => Phase::Trying(queue),
                 },
             };
         }
@@ -188,26 +202,25 @@ impl Looking {
         looked.map_or(i64::MAX, |(changed, _)| changed)
     }
 
+    /// Whether one of our lanes is meant to have something of it.
+    fn is_wanted(&self, known: &[u64], owner: u128) -> bool {
+        let segments = self.noted.get(&owner).map_or(&[][..], |noted| &noted.segments);
+        segments.iter().any(|segment| known.contains(&segment.fingerprint))
+    }
+
     fn try_owner(
         &mut self,
         share: &Arc<Share>,
         known: &[u64],
         owner: u128,
         found: &mut Vec<Found>,
-        queue: Vec<u128>,
-        mut later: Vec<u128>,
-    ) -> io::Result<Phase> {
-        let Some(noted) = self.noted.get(&owner) else { return Ok(Phase::Trying(queue, later)) };
-        let is_known = |segment: &SegmentName| known.contains(&segment.fingerprint);
-        if share.holding() >= ADOPTED && noted.segments.iter().any(is_known) {
-            later.push(owner);
-            return Ok(Phase::Trying(queue, later));
-        }
-        let Some(noted) = self.noted.remove(&owner) else { return Ok(Phase::Trying(queue, later)) };
+        queue: Queue,
+    ) -> Phase {
+        let Some(noted) = self.noted.remove(&owner) else { return Phase::Trying(queue) };
         // Its lock may stand there because of segments that were counted, and stay.
-        let is_counted = self.counted.iter().any(|(counted, _)| *counted == owner);
+        let is_counted = self.counted.range((owner, 0)..=(owner, u64::MAX)).next().is_some();
         if noted.segments.is_empty() && !noted.has_state && (is_counted || !noted.has_lock) {
-            return Ok(Phase::Trying(queue, later));
+            return Phase::Trying(queue);
         }
         let lock = name::lock(owner);
         let opened = share.dir.open(&lock).or_else(|error| match error.kind() {
@@ -220,17 +233,19 @@ impl Looking {
                 if error.kind() == io::ErrorKind::PermissionDenied {
                     share.aside().pass_over(lock, error.to_string());
                 }
-                return Ok(Phase::Trying(queue, later));
+                return Phase::Trying(queue);
             }
         };
         if !file.try_lock().unwrap_or(false) {
-            return Ok(Phase::Trying(queue, later));
+            return Phase::Trying(queue);
         }
         let files = noted.segments.len() + usize::from(is_counted);
         let held = Arc::new(Held::new(Arc::clone(share), owner, file, files));
+        crash::at("spool.adopt");
         if noted.has_state {
             let lanes = state::read(&*share.dir, owner).unwrap_or_default();
             let _ = share.dir.unlink(&name::state(owner));
+            crash::at("spool.adopt");
             let lost = lanes.into_iter().filter(|lane| lane.waiting + lane.in_flight > 0);
             found.extend(lost.map(|lane| Found::Lost {
                 fingerprint: lane.fingerprint,
@@ -239,7 +254,8 @@ impl Looking {
                 in_flight: lane.in_flight,
             }));
         }
-        let (ours, others): (Vec<_>, Vec<_>) = noted.segments.into_iter().partition(is_known);
+        let (ours, others): (Vec<_>, Vec<_>) =
+            noted.segments.into_iter().partition(|segment| known.contains(&segment.fingerprint));
         let mut by_lane = BTreeMap::<u64, Vec<SegmentName>>::new();
         ours.into_iter().for_each(|segment| by_lane.entry(segment.fingerprint).or_default().push(segment));
         found.extend(by_lane.into_iter().map(|(fingerprint, names)| Found::Orphan {
@@ -247,7 +263,7 @@ impl Looking {
             source: Box::new(Orphan::new(share, &held, names)),
         }));
         self.counted.extend(others.iter().map(|segment| (owner, segment.fingerprint)));
-        Ok(if others.is_empty() { Phase::Trying(queue, later) } else { Phase::Counting(held, others, queue, later) })
+        if others.is_empty() { Phase::Trying(queue) } else { Phase::Counting(held, others, queue) }
     }
 
     /// Counts what is in a segment that we leave.

@@ -25,6 +25,8 @@ mod look;
 mod name;
 mod own;
 mod payload;
+#[cfg(any(test, feature = "testing"))]
+pub(crate) mod ram;
 mod segment;
 mod share;
 mod shelf;

@@ -120,6 +120,8 @@ impl Spool {
             mode: batch.mode(),
             tried: note.tried,
         };
+        let share = Arc::clone(&self.shelf.share);
+        share.state().leave_memory(&*share.dir, self.lane.fingerprint, batch.len() as u64);
         let at = segment.append(&*self.shelf.share.dir, bytes, head, held).map_err(Refused::Disk)?;
         self.shelf.usage.take(&self.shelf.share, segment.len - before);
         Ok(Place { segment: u64::from(segment.name.number), at })

@@ -15,6 +15,7 @@ use super::name::{self, SegmentName};
 use super::walk::{Part, walk};
 use super::{Place, Taken, payload};
 use crate::batch::Origin;
+use crate::crash;
 
 /// A payload's buffer that is larger is given back after use.
 const BUFFER_KEPT: usize = 4 * 1024 * 1024;
@@ -90,10 +91,12 @@ impl Segment {
     pub(super) fn create(dir: &dyn Dir, name: SegmentName, head: &Head) -> io::Result<Self> {
         let file = dir.create(&name.to_string())?;
         let bytes = head.bytes();
+        crash::at("spool.rotate");
         if let Err(error) = write_all(&*file, &bytes, 0) {
             let _ = dir.unlink(&name.to_string());
             return Err(error);
         }
+        crash::at("spool.rotate");
         let start = bytes.len() as u64;
         Ok(Self {
             name,
@@ -231,6 +234,7 @@ impl Segment {
         bytes[..BATCH_HEAD].copy_from_slice(&head.bytes(self.salt, at));
         bytes.resize(head.whole_len() as usize, 0);
         let file = self.file(dir)?;
+        crash::at("spool.append");
         if let Err(error) = write_all(file, bytes, at) {
             // What is left shall at least not look like a batch.
             if file.truncate(at).is_err() {
@@ -238,6 +242,7 @@ impl Segment {
             }
             return Err(error);
         }
+        crash::at("spool.append");
         self.end += head.whole_len();
         self.len = self.end;
         self.written = plus(self.written, head.counts);
@@ -384,6 +389,7 @@ impl Segment {
     }
 
     fn set_settled(&mut self, mut at: u64, mut len: u64, mut counts: Counts) {
+        self.apart.remove(&at);
         if let Some((&earlier, &Apart::Settled { len: earlier_len, counts: its })) = self.apart.range(..at).next_back()
             && earlier + earlier_len == at
         {
@@ -408,9 +414,11 @@ impl Segment {
         self.read_at = self.read_at.max(self.cursor.at);
         if self.cursor.at > before {
             let (slot_at, slot) = self.cursor.next_slot(self.salt);
+            crash::at("spool.cursor");
             if self.file(dir).and_then(|file| write_all(file, &slot, slot_at)).is_ok() {
                 self.unsynced = true;
             }
+            crash::at("spool.cursor");
         }
     }
 

@@ -10,6 +10,7 @@ use super::format::{Counts, sum};
 use super::segment::Segment;
 use super::share::{Held, Share, Usage};
 use super::{Place, Taken};
+use crate::crash;
 
 /// What the disk refused is not asked for again before this.
 pub(super) const PAUSE: Duration = Duration::from_secs(1);
@@ -187,11 +188,13 @@ impl Shelf {
             segment.is_doubtful = segment.sync(dir).is_err();
         }
         let name = segment.name.to_string();
+        crash::at("spool.delete");
         if segment.is_spoilt {
             self.share.set_aside(&name, segment.len)?;
         } else {
             unlink(dir, &name)?;
         }
+        crash::at("spool.delete");
         self.usage.free(&self.share, segment.len);
         self.held.files.fetch_sub(1, Ordering::Relaxed);
         self.segments.remove(place);

@@ -43,7 +43,7 @@ impl Direct {
 
     /// Writes the record, with one locked write.
     pub(crate) fn write(&self, frame: &Frame) -> Result<(), Reason> {
-        if self.closed.load(Ordering::Acquire) {
+        if self.is_closed() {
             return Err(Reason::Shutdown);
         }
         if matches!(self.to, To::Nowhere) {
@@ -74,8 +74,17 @@ impl Direct {
         }
     }
 
+    /// Whether it writes to one of the process's streams.
+    pub(crate) fn writes(&self) -> bool {
+        matches!(self.to, To::Tee(_))
+    }
+
     pub(crate) fn close(&self) {
         self.closed.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
     }
 
     /// What was written counts as drained: there is no queue here.

@@ -5,16 +5,20 @@
 //! decided elsewhere.
 
 mod direct;
+mod fallback;
 mod json;
 mod on_worker;
 mod text;
 mod time;
 
 use std::io::{self, Write as _};
+use std::sync::{Mutex, PoisonError};
 
 use crate::frame::RecordRef;
+use crate::process;
 use crate::resource::Resource;
 pub(crate) use direct::Direct;
+pub(crate) use fallback::FallbackTee;
 pub(crate) use on_worker::WorkerTee;
 
 /// Which of the process's two streams.
@@ -78,14 +82,16 @@ impl std::fmt::Display for TeeTo {
 }
 
 /// Writes the copy.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub(crate) struct Tee {
     to: TeeTo,
+    /// In a forked child, in place of that of the standard library.
+    lock: Mutex<()>,
 }
 
 impl Tee {
     pub(crate) const fn new(to: TeeTo) -> Self {
-        Self { to }
+        Self { to, lock: Mutex::new(()) }
     }
 
     /// Appends the record, ended by a line break.
@@ -103,8 +109,15 @@ impl Tee {
     /// Not through `println!`, which panics where nobody reads any more. The line buffer of stdout passes on
     /// what ends with a line break as it is, so this is one `write` to either stream, and records of several
     /// threads are never mixed.
+    ///
+    /// In a forked child a thread that is not there may hold the lock of the stream for good: there a tee, which that child
+    /// has made, has a lock of its own, and a line that the application itself left open stays where it is.
     pub(crate) fn write(&self, bytes: &[u8]) -> io::Result<()> {
         debug_assert!(bytes.is_empty() || bytes.ends_with(b"\n"));
+        if process::is_child() {
+            let _whole = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
+            return process::write_unlocked(self.to.stream, bytes);
+        }
         match self.to.stream {
             Stream::Stdout => {
                 let mut stdout = io::stdout().lock();

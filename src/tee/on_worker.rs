@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use super::{Tee, TeeTo};
+use super::{Stream, Tee, TeeTo};
 use crate::batch::Origin;
 use crate::frame::RecordRef;
 
@@ -20,6 +20,10 @@ pub(crate) struct WorkerTee {
 impl WorkerTee {
     pub(crate) fn new(to: TeeTo, origin: Arc<Origin>) -> Self {
         Self { tee: Tee::new(to), origin, lines: Vec::new() }
+    }
+
+    pub(crate) fn stream(&self) -> Stream {
+        self.tee.to.stream
     }
 
     pub(crate) fn take(&mut self, record: &RecordRef<'_>) {

@@ -23,7 +23,7 @@ use tracing_subscriber::layer::{Layer, SubscriberExt as _};
 use tracing_subscriber::registry::LookupSpan;
 
 use super::Received;
-use crate::capture::{self, Filters, Intake, LiveFilter, Logger};
+use crate::capture::{self, Filters, Home, Intake, LiveFilter, Logger};
 use crate::config::{Overflow, parse_filter};
 use crate::ledger::Losses;
 use crate::queue::Queue;
@@ -287,8 +287,9 @@ impl Shared {
         let intake = Arc::new(Intake {
             // Only counts what could not be captured.
             queue: Queue::new(0, Overflow::DropNewest),
-            filters: LiveFilter::new(filters),
+            filters: Arc::new(LiveFilter::new(filters)),
             direct: Some(direct),
+            home: Home::here(None),
         });
         let subscriber = tracing_subscriber::registry().with(capture::layer(Arc::clone(&intake), ()));
         Self { kept, dispatch: Dispatch::new(subscriber), logger: Logger::new(Arc::clone(&intake), ()), intake }

@@ -15,6 +15,9 @@ mod store;
 
 pub use crate::backend::check_reply::check_reply;
 pub use crate::backend::conformance::conformance;
+// For `tests/death` alone.
+#[doc(hidden)]
+pub use crate::crash::arm_crash;
 // For `benches/herd.rs` alone.
 #[doc(hidden)]
 pub use crate::lane::herd::{Herd, peak_over_mean};

@@ -66,11 +66,11 @@ impl Secret {
         Self(Source::File(path.into()))
     }
 
-    /// What was given as a value, for what is no secret after all.
-    pub(crate) fn given(&self) -> Option<&str> {
+    /// What it is, unless a file says that.
+    pub(crate) fn as_value(&self) -> Option<&str> {
         match &self.0 {
             Source::Value(value) => Some(value),
-            _ => None,
+            Source::File(_) => None,
         }
     }
 

@@ -2,8 +2,6 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-#[cfg(test)]
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::{Flush, Worker};
@@ -11,7 +9,7 @@ use crate::clock;
 use crate::config::SpoolSettings;
 use crate::flush::Ticket;
 use crate::lane::Lane;
-use crate::ledger::{Ledger, Reason};
+use crate::ledger::{DestinationLedger, Ledger, Reason};
 use crate::spool::{self, Directory, Found, LaneId, LaneState};
 use crate::voice::{Topic, Voice};
 
@@ -35,12 +33,12 @@ const STATE_EVERY: Duration = Duration::from_millis(100);
 #[derive(Default)]
 pub(crate) struct Disks {
     incarnation: u128,
-    /// Stands in for the disk itself.
-    #[cfg(test)]
-    pub(crate) fs: Option<Arc<dyn spool::Fs>>,
     /// A full queue makes callers wait.
     waits: bool,
     all: Vec<Disk>,
+    /// Stands in for the disk itself.
+    #[cfg(test)]
+    pub(crate) fs: Option<std::sync::Arc<dyn spool::Fs>>,
 }
 
 /// A directory, and the lanes that have a share of it.
@@ -67,7 +65,7 @@ impl Disks {
     }
 
     /// A lane is to have a share of a directory.
-    pub(crate) fn share(&mut self, lane: usize, name: &str, backend: &str, url: &str, tenant: Option<&str>, settings: &SpoolSettings) {
+    pub(crate) fn share(&mut self, lane: usize, id: LaneId, settings: &SpoolSettings) {
         let at = self.all.iter().position(|disk| disk.path == settings.dir).unwrap_or_else(|| {
             let (path, due) = (settings.dir.clone(), clock::now());
             self.all.push(Disk {
@@ -81,13 +79,7 @@ impl Disks {
             });
             self.all.len() - 1
         });
-        let shares = &mut self.all[at].shares;
-        let mut id = LaneId::of(backend, url, tenant);
-        // Two destinations may speak to one store, each with a filter of its own.
-        if shares.iter().any(|other| other.id == id) {
-            id = LaneId::of(backend, url, Some(&format!("{} {name}", tenant.unwrap_or_default())));
-        }
-        shares.push(Share { lane, id, settings: settings.clone() });
+        self.all[at].shares.push(Share { lane, id, settings: settings.clone() });
     }
 
     /// Opens what is not open yet and due, and gives the lanes their spools.
@@ -107,7 +99,8 @@ impl Disks {
             match opened {
                 Ok(directory) => {
                     for share in &disk.shares {
-                        lanes[share.lane].set_spool(Box::new(directory.spool(share.id.clone(), &share.settings)), self.waits);
+                        lanes[share.lane]
+                            .set_spool(Box::new(directory.spool(share.id.clone(), &share.settings)), self.waits);
                     }
                     disk.directory = Some(directory);
                     voice.recovered(Topic::at("spool directory", place), || format!("{dir} can be used again"));
@@ -123,8 +116,8 @@ impl Disks {
         }
     }
 
-    /// Opens directories, and looks through them for what earlier processes left, a few milliseconds at a time; what was
-    /// come upon that no lane adopts is handed to `tell`.
+    /// Opens directories, and looks through them for what earlier processes left, a few milliseconds at a time; `tell`
+    /// hears of all that was come upon.
     pub(crate) fn look(
         &mut self,
         lanes: &mut [Lane],
@@ -134,7 +127,9 @@ impl Disks {
     ) {
         self.open(lanes, voice, now);
         for disk in &mut self.all {
-            let Some(directory) = disk.directory.as_mut().filter(|_| disk.is_looking || now >= disk.due) else { continue };
+            let Some(directory) = disk.directory.as_mut().filter(|_| disk.is_looking || now >= disk.due) else {
+                continue;
+            };
             let known: Vec<u64> = disk.shares.iter().map(|share| share.id.fingerprint).collect();
             for found in directory.look(&known, now) {
                 tell(&found, &disk.path);
@@ -204,7 +199,10 @@ impl Worker {
     }
 
     pub(super) fn write_state(&mut self, now: Instant) {
-        self.disks.write_state(&self.lanes, now);
+        // What is in a ring is not lost, and is told by who finds it.
+        if !self.intake.queue.has_places() {
+            self.disks.write_state(&self.lanes, now);
+        }
     }
 
     /// When a flush is over, settled or not.
@@ -235,7 +233,9 @@ impl Worker {
             }
         }
         let leaving = |flush: &&Flush| flush.ticket.leaving;
-        let Some(deadline) = self.flushes.iter().filter(leaving).map(|flush| flush.ticket.deadline).min() else { return };
+        let Some(deadline) = self.flushes.iter().filter(leaving).map(|flush| flush.ticket.deadline).min() else {
+            return;
+        };
         let is_late = self.flushes.iter().filter(leaving).any(|flush| now >= self.spool_by(flush));
         let is_marked = self.flushes.iter().filter(leaving).any(|flush| flush.marks.is_some());
         for lane in &mut self.lanes {
@@ -246,18 +246,32 @@ impl Worker {
     }
 
     /// What came into the queue before it closed and was not drained in time: to disk where there is one.
+    /// What is in a ring stays there.
     pub(super) fn drain_last(&mut self, until: Instant) {
-        while self.lanes.iter().any(|lane| lane.has_spool()) && Instant::now() < until && self.drain(Instant::now(), true) > 0 {}
+        if self.intake.queue.has_places() {
+            return;
+        }
+        while self.lanes.iter().any(|lane| lane.has_spool())
+            && Instant::now() < until
+            && self.drain(Instant::now(), true) > 0
+        {}
         self.drop_queued(Reason::Deadline);
     }
 
     /// What the end leaves on disk, in one line for each destination.
     pub(super) fn kept(&self, ledger: &Ledger) -> Vec<String> {
-        let kept = self.lanes.iter().zip(&ledger.destinations).filter(|(_, to)| to.owed_disk > 0);
-        let line = |name: &str, count: u64, dir: &str| {
-            format!("{count} records for {name} are kept in {dir}; the next process that is given this directory sends them")
+        let on_disk = |(lane, to): (_, &DestinationLedger)| {
+            let lane: &Lane = lane;
+            (lane, to.name.clone(), to.owed_disk - lane.left_in_ring())
         };
-        kept.map(|(lane, to)| line(&to.name, to.owed_disk, &lane.dir())).collect()
+        let kept = self.lanes.iter().zip(&ledger.destinations).map(on_disk).filter(|&(_, _, count)| count > 0);
+        let line = |name: &str, count: u64, dir: &str| {
+            format!(
+                "{count} records for {name} are kept in {dir}; the next process that is given this directory sends them"
+            )
+        };
+        let ring = self.left_in_ring(ledger);
+        kept.map(|(lane, name, count)| line(&name, count, &lane.dir())).chain(ring).collect()
     }
 
     /// Somebody wants what is owed to be safe now.
@@ -296,4 +310,80 @@ fn tell(found: &Found, path: &Path, voice: &Voice, now: Instant) {
 /// How long the last act may go on.
 pub(super) fn until(deadline: Instant) -> Instant {
     deadline + BEYOND
+}
+
+#[cfg(all(test, unix, feature = "testing"))]
+mod tests {
+    use std::fs;
+    use std::sync::{Arc, Mutex};
+    use std::thread;
+
+    use super::*;
+    use crate::capture::Record;
+    use crate::config::{Builder, Destination};
+    use crate::frame::Severity;
+    use crate::testing::Store;
+
+    fn dir(name: &str) -> PathBuf {
+        let path = std::env::temp_dir().join(format!("logchute-worker-{}-{name}", std::process::id()));
+        let _ = fs::remove_dir_all(&path);
+        path
+    }
+
+    fn until(what: &str, is_so: impl Fn() -> bool) {
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while !is_so() {
+            assert!(Instant::now() < deadline, "not within 30 s: {what}");
+            thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    #[test]
+    fn what_is_owed_is_on_disk_soon_after_somebody_asked_for_that_and_the_pipeline_goes_on() {
+        let (dir, store) = (dir("now"), Store::refusing());
+        let to = Destination::new(store.backend()).spool_dir(&dir).linger(Duration::from_secs(60));
+        let logs = Builder::new().send_to(to).on_diagnostic(|_: &str| {}).start().unwrap();
+        let is_there =
+            || fs::read_dir(&dir).unwrap().any(|file| file.unwrap().path().extension().is_some_and(|it| it == "seg"));
+        (0..100).for_each(|_| logs.emit(Record::new(Severity::Info, "x")));
+        assert!(!is_there());
+        logs.core().make_haste();
+        until("it is on disk", is_there);
+        store.come_back();
+        logs.emit(Record::new(Severity::Info, "y"));
+        let report = logs.shutdown(Duration::from_secs(30));
+        assert!(report.settled() && report.ledger().balances(), "{report}");
+        assert_eq!(store.count(), 101);
+        let _ = fs::remove_dir_all(&dir);
+    }
+
+    #[test]
+    fn what_died_with_an_earlier_process_is_told_and_an_end_that_lost_nothing_is_not() {
+        let (dir, store) = (dir("lost"), Store::new());
+        let start = || {
+            let said = Arc::new(Mutex::new(Vec::new()));
+            let there = Arc::clone(&said);
+            let to = Destination::new(store.backend()).spool_dir(&dir);
+            let hear = move |line: &str| there.lock().unwrap().push(line.to_owned());
+            (Builder::new().send_to(to).on_diagnostic(hear).start().unwrap(), said)
+        };
+        let mut dead = open(&dir, 7).unwrap();
+        let id = LaneId::of("ndjson", &store.url(), None);
+        let state = LaneState { fingerprint: id.fingerprint, label: id.label, waiting: 12, in_flight: 3 };
+        dead.write_state(&[state]).unwrap();
+        drop(dead);
+        let (logs, said) = start();
+        until("it is told", || {
+            said.lock().unwrap().iter().any(|line| line.contains("at least 12 records for ndjson at"))
+        });
+        logs.emit(Record::new(Severity::Info, "x"));
+        assert!(logs.shutdown(Duration::from_secs(30)).settled());
+        drop(logs);
+        assert_eq!(fs::read_dir(&dir).unwrap().count(), 0, "its own state is gone, and what was told");
+        let (logs, said) = start();
+        assert!(logs.flush(Duration::from_secs(30)).settled());
+        assert!(logs.shutdown(Duration::from_secs(30)).settled());
+        assert_eq!(*said.lock().unwrap(), [""; 0]);
+        let _ = fs::remove_dir_all(&dir);
+    }
 }

@@ -21,9 +21,9 @@ pub(crate) const fn ms(millis: u64) -> Duration {
     Duration::from_millis(millis)
 }
 
-type OnCost = Box<dyn Fn(&RecordRef<'_>) -> usize + Send>;
-type OnEncode = Box<dyn Fn(&Batch<'_>) + Send>;
-type OnJudge = Box<dyn Fn(&Reply) -> Verdict + Send>;
+type OnCost = Box<dyn Fn(&RecordRef<'_>) -> usize + Send + Sync>;
+type OnEncode = Box<dyn Fn(&Batch<'_>) + Send + Sync>;
+type OnJudge = Box<dyn Fn(&Reply) -> Verdict + Send + Sync>;
 
 /// A backend whose steps a test can look into. One JSON object a line: id, nanos, level, message, own.
 pub(crate) struct Plain {
@@ -43,18 +43,18 @@ impl Plain {
         Self { url: url.into(), facts: Facts::new("plain"), cost: None, encode: None, judge: None }
     }
 
-    pub(crate) fn on_cost(mut self, cost: impl Fn(&RecordRef<'_>) -> usize + Send + 'static) -> Self {
+    pub(crate) fn on_cost(mut self, cost: impl Fn(&RecordRef<'_>) -> usize + Send + Sync + 'static) -> Self {
         self.cost = Some(Box::new(cost));
         self
     }
 
     /// Called before each request is built.
-    pub(crate) fn on_encode(mut self, encode: impl Fn(&Batch<'_>) + Send + 'static) -> Self {
+    pub(crate) fn on_encode(mut self, encode: impl Fn(&Batch<'_>) + Send + Sync + 'static) -> Self {
         self.encode = Some(Box::new(encode));
         self
     }
 
-    pub(crate) fn on_judge(mut self, judge: impl Fn(&Reply) -> Verdict + Send + 'static) -> Self {
+    pub(crate) fn on_judge(mut self, judge: impl Fn(&Reply) -> Verdict + Send + Sync + 'static) -> Self {
         self.judge = Some(Box::new(judge));
         self
     }

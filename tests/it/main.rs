@@ -20,10 +20,11 @@ mod ledger;
 mod otlp;
 mod overflow;
 mod poison;
+mod quarantine;
 mod retry;
+mod splunk;
 #[cfg(unix)]
 mod spool;
-mod splunk;
 mod syslog;
 #[cfg(feature = "google_cloud")]
 mod tokens;

@@ -195,7 +195,12 @@ fn d5_what_is_owed_at_the_end_is_sent_by_the_next_process_under_the_name_and_ids
         let incarnation = |id: &String| id.split('-').next().unwrap().to_owned();
         assert!(firsts.iter().all(|id| incarnation(id) == incarnation(&firsts[0])));
         assert_ne!(incarnation(&firsts[0]), incarnation(&seconds[0]));
-        let sent: Vec<_> = store.records().iter().filter(|record| firsts.contains(record.id.as_ref().unwrap())).map(|record| number(record).unwrap().1).collect();
+        let sent: Vec<_> = store
+            .records()
+            .iter()
+            .filter(|record| firsts.contains(record.id.as_ref().unwrap()))
+            .map(|record| number(record).unwrap().1)
+            .collect();
         assert_eq!(sent, (1..=count).collect::<Vec<_>>(), "in order");
         drop((first, second));
         assert_eq!(dir.names(), [""; 0]);
@@ -276,7 +281,8 @@ fn with_a_queue_that_waits_a_full_spool_loses_nothing() {
     let (builder, _) = spooling(&store, &dir.0);
     let logs = builder.spool_bytes(MIB).overflow(Overflow::Block(LONG)).queue_bytes(256 * KIB).start().unwrap();
     std::thread::scope(|scope| {
-        let emitter = scope.spawn(|| (1..=10_000).for_each(|seq| logs.emit(record(1, seq).field("x", "x".repeat(200)))));
+        let emitter =
+            scope.spawn(|| (1..=10_000).for_each(|seq| logs.emit(record(1, seq).field("x", "x".repeat(200)))));
         until("the spool is full", || logs.health().destinations[0].spool.is_some());
         assert!(!emitter.is_finished(), "it waits");
         store.come_back();

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use logchute::Destination;
-use logchute::backend::{Mode, Reply, Verdict};
+use logchute::backend::{Facts, Mode, Reply, Verdict};
 use logchute::testing::{Answer, Store};
 
 use crate::common::{Plain, books, emit, settle, to};
@@ -163,6 +164,50 @@ fn n2_split_hold_and_refresh_keep_everything() {
     }
 }
 
+#[test]
+fn n9_what_is_too_far_behind_goes_again_in_replay_mode_once() {
+    let behind = || Verdict::TooFarBehind { refused: 3, reason: "too far behind".into() };
+    let facts = || Facts::new("plain").replays_after(Duration::from_secs(3_000));
+    // Which ones it stored the store does not say: none is lost, all go again.
+    for (answers, books_then, modes_then) in [
+        (1, (10, 0, 0), vec![(Mode::Plain, 10), (Mode::Replay, 10)]),
+        (2, (7, 3, 0), vec![(Mode::Plain, 10), (Mode::Replay, 10)]),
+    ] {
+        let store = Store::new();
+        let count = AtomicUsize::new(0);
+        let (to_store, modes) = moded_with(facts(), &store, move |reply| {
+            if count.fetch_add(1, Ordering::SeqCst) < answers { behind() } else { Verdict::of_status(reply) }
+        });
+        let logs = to(to_store).0.start().unwrap();
+        emit(&logs, 10);
+        let report = settle(&logs);
+        assert_eq!((books(&report), &*modes.lock().unwrap()), (books_then, &modes_then), "{report}");
+    }
+    // A store that has no other place for them.
+    let (store, report) = judged(10, behind());
+    assert_eq!((store.request_count(), books(&report)), (1, (7, 3, 0)), "{report}");
+}
+
+#[test]
+fn n9_single_records_that_are_too_far_behind_go_again_in_replay_mode_before_the_rest() {
+    let no = |at| (at, "too far behind".to_owned());
+    let store = Store::new();
+    let count = AtomicUsize::new(0);
+    let facts = Facts::new("plain").replays_after(Duration::from_secs(3_000));
+    let (to_store, modes) = moded_with(facts, &store, move |reply| match count.fetch_add(1, Ordering::SeqCst) {
+        0 => Verdict::Items { retry: vec![1], rejected: vec![], fallback: vec![no(2), no(5)] },
+        1 => Verdict::Items { retry: vec![], rejected: vec![], fallback: vec![no(1)] },
+        _ => Verdict::of_status(reply),
+    });
+    let logs = to(to_store).0.start().unwrap();
+    emit(&logs, 8);
+    let report = settle(&logs);
+    // None of them is in fallback mode, and one that is named twice is rejected.
+    assert_eq!(with_fallback(&report), (7, 0, 1), "{report}");
+    assert_eq!(*modes.lock().unwrap(), [(Mode::Plain, 8), (Mode::Replay, 2), (Mode::Plain, 1)]);
+    assert_eq!((sent(&store, 1), sent(&store, 2)), (vec![3, 6], vec![2]));
+}
+
 /// Delivered, of those with all fields in one, and rejected.
 fn with_fallback(report: &logchute::Report) -> (u64, u64, u64) {
     let to = &report.ledger().destinations[0];
@@ -174,10 +219,19 @@ fn with_fallback(report: &logchute::Report) -> (u64, u64, u64) {
 type Modes = Arc<std::sync::Mutex<Vec<(Mode, usize)>>>;
 
 /// A backend that notes the mode of each request with the number of its records, and reads answers as `judge` says.
-fn moded(store: &Store, judge: impl Fn(&Reply) -> Verdict + Send + 'static) -> (Destination, Modes) {
+fn moded(store: &Store, judge: impl Fn(&Reply) -> Verdict + Send + Sync + 'static) -> (Destination, Modes) {
+    moded_with(Facts::new("plain"), store, judge)
+}
+
+fn moded_with(
+    facts: Facts,
+    store: &Store,
+    judge: impl Fn(&Reply) -> Verdict + Send + Sync + 'static,
+) -> (Destination, Modes) {
     let modes = Modes::default();
     let seen = Arc::clone(&modes);
-    let plain = Plain::to(store).on_encode(move |batch| seen.lock().unwrap().push((batch.mode(), batch.len())));
+    let plain =
+        Plain::to(store).facts(facts).on_encode(move |batch| seen.lock().unwrap().push((batch.mode(), batch.len())));
     (plain.on_judge(judge).quick(), modes)
 }
 

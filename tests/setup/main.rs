@@ -90,6 +90,15 @@ fn installing() -> Vec<Case> {
                 ["LOGCHUTE_ULR is not known and is ignored; the nearest known name is LOGCHUTE_URL"]
             );
         }),
+        case("a_budget_of_a_spool_that_is_none_is_told", || {
+            let store = Store::new();
+            let end = with("well", &[("LOGCHUTE_URL", &url(&store)), ("LOGCHUTE_SPOOL_BYTES", "1GiB")]);
+            end.assert_well();
+            assert_eq!(
+                end.said(),
+                ["LOGCHUTE_SPOOL_BYTES is set, but LOGCHUTE_SPOOL_DIR is not, so nothing is kept on disk"]
+            );
+        }),
         case("a_token_without_a_destination_is_told", || {
             let end = with("well", &[("LOGCHUTE_TOKEN", CANARY), ("LOGCHUTE_TEE", "stderr")]);
             end.assert_well();
@@ -206,6 +215,12 @@ fn refusing() -> Vec<Case> {
             }
         }),
     ];
+    #[cfg(not(feature = "crash-proof"))]
+    cases.push(case("a_ring_without_its_feature_is_refused", || {
+        let end = with("refused", &[("LOGCHUTE_RING_DIR", "/dev/shm/shop")]);
+        let said = end.stdout.lines().next().unwrap_or_default();
+        assert!(said.starts_with("LOGCHUTE_RING_DIR is \"/dev/shm/shop\"") && said.contains("crash-proof"), "{end:#?}");
+    }));
     #[cfg(unix)]
     cases.push(case("a_value_that_is_no_text_is_refused", || {
         use std::os::unix::ffi::OsStrExt;
@@ -237,11 +252,20 @@ fn hiding() -> Vec<Case> {
                 let answer = answer.lock().unwrap().clone();
                 let store = Store::with(move |_| answer.clone());
                 let url = format!("{}?key={CANARY}", url(&store));
-                let settings =
-                    [("LOGCHUTE_URL", url.as_str()), ("LOGCHUTE_SHUTDOWN", "300ms"), ("LOGCHUTE_TEE", "stderr")];
+                let name = format!("logchute-{}-rejected-{what}-{place}", std::process::id());
+                let quarantine = std::env::temp_dir().join(name);
+                let settings = [
+                    ("LOGCHUTE_URL", url.as_str()),
+                    ("LOGCHUTE_SHUTDOWN", "300ms"),
+                    ("LOGCHUTE_TEE", "stderr"),
+                    ("LOGCHUTE_QUARANTINE", quarantine.to_str().unwrap()),
+                ];
                 let end = with("hiding", &[&settings, secrets].concat());
                 end.assert_well();
-                for text in [&end.stdout, &end.stderr] {
+                let rejected = fs::read_to_string(&quarantine).unwrap_or_default();
+                let _ = fs::remove_file(&quarantine);
+                assert_eq!(rejected.is_empty(), what != "bad_request", "{rejected} {end:#?}");
+                for text in [&end.stdout, &end.stderr, &rejected] {
                     assert!(!text.contains(CANARY), "{end:#?}");
                     // user:password in base64, as it is sent.
                     assert!(!text.contains("bWU6czNjcjN0LWNhbmFyeQ"), "{end:#?}");

@@ -129,5 +129,16 @@ pub(super) const MALFORMED: &[Malformed] = &[
     (&[("LOGCHUTE_COMPRESSION", "zstd")], "LOGCHUTE_COMPRESSION", &["zstd", "gzip"]),
     (&[("LOGCHUTE_SERVICE", "a\nb")], "LOGCHUTE_SERVICE", &["control characters"]),
     (&[("LOGCHUTE_LABELS", "level=x")], "LOGCHUTE_LABELS", &["level"]),
+    (&[("LOGCHUTE_SPOOL_BYTES", "1KiB")], "LOGCHUTE_SPOOL_BYTES", &["1KiB", "from 1MiB to 1TiB"]),
+    (
+        &[("LOGCHUTE_SPOOL_DIR", "/x"), ("LOGCHUTE_SPOOL_BYTES", "2MiB"), ("LOGCHUTE_BATCH_BYTES", "4MiB")],
+        "LOGCHUTE_SPOOL_BYTES",
+        &["2MiB", "a batch (4MiB)"],
+    ),
+    (&[("LOGCHUTE_SPOOL", "disk")], "LOGCHUTE_SPOOL", &["disk", "overflow, exit or always"]),
+    (&[("LOGCHUTE_FSYNC", "yes")], "LOGCHUTE_FSYNC", &["yes", "off", "1s"]),
+    (&[("LOGCHUTE_FALLBACK", "/var/log/x")], "LOGCHUTE_FALLBACK", &["/var/log/x", "stderr:text"]),
+    (&[("LOGCHUTE_SIGNALS", "SIGTERM")], "LOGCHUTE_SIGNALS", &["SIGTERM", "off, flush or exit"]),
+    (&[LANES, OPS, AUDIT, ("LOGCHUTE_AUDIT_FSYNC", "1d")], "LOGCHUTE_AUDIT_FSYNC", &["1d", "1h"]),
     (&[("LOGCHUTE_ALLOW_HTTP", "yes please")], "LOGCHUTE_ALLOW_HTTP", &["true"]),
 ];

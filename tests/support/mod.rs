@@ -63,6 +63,11 @@ impl Victim {
         self
     }
 
+    /// For a test that starts and ends it by itself.
+    pub(crate) fn command(self) -> Command {
+        self.0
+    }
+
     /// Runs it to its end.
     pub(crate) fn run(mut self) -> End {
         let mut child =
@@ -138,6 +143,10 @@ pub(crate) fn case(name: impl Into<String>, run: impl Fn() + Send + Sync + 'stat
 }
 
 impl Case {
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
     /// Runs only when `--ignored` asks for it.
     pub(crate) fn ignored(mut self, why: &'static str) -> Self {
         self.ignored = Some(why);

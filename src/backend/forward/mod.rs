@@ -12,9 +12,10 @@
 mod dialogue;
 mod encode;
 
-use std::cell::RefCell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+
+use arc_swap::ArcSwap;
 
 use self::dialogue::Dialogue;
 use super::address::Address;
@@ -48,7 +49,7 @@ pub struct Forward {
     /// What the resource adds to each entry, as of the last batch; before that a guess.
     resource_bytes: Arc<AtomicUsize>,
     /// What the server is told that this machine is called, as of the last batch.
-    hostname: RefCell<String>,
+    hostname: Arc<ArcSwap<String>>,
 }
 
 impl Forward {
@@ -64,7 +65,7 @@ impl Forward {
             tag: None,
             gzip: false,
             resource_bytes: Arc::new(AtomicUsize::new(100)),
-            hostname: RefCell::new("logchute".to_owned()),
+            hostname: Arc::new(ArcSwap::from_pointee("logchute".to_owned())),
         };
         if path.is_empty() { forward } else { forward.tag(path) }
     }
@@ -130,17 +131,17 @@ impl Backend for Forward {
     fn encode(&self, batch: &Batch<'_>) -> Payload {
         let resource = batch.resource();
         let name = resource.get("host").or_else(|| resource.get("pod"));
-        if let (Some(name), Ok(mut hostname)) = (name, self.hostname.try_borrow_mut())
-            && *hostname != name
+        if let Some(name) = name
+            && *self.hostname.load().as_str() != *name
         {
-            name.clone_into(&mut hostname);
+            self.hostname.store(Arc::new(name.to_owned()));
         }
         let (bytes, chunk) = encode::message(batch, &self.tag_of(resource), self.gzip, &self.resource_bytes);
         Payload::framed(bytes, Some(chunk))
     }
 
     fn speech(&self, login: &Login<'_>) -> Box<dyn Speech> {
-        Box::new(Dialogue::new(login, &self.hostname.borrow()))
+        Box::new(Dialogue::new(login, &self.hostname.load()))
     }
 
     fn compress(&mut self) {

@@ -7,14 +7,13 @@
 use super::super::{Reply, Verdict};
 
 /// Texts of a reply after which all other entries were stored.
-const PARTLY: [&str; 11] = [
+const PARTLY: [&str; 10] = [
     "entry for stream",
     "entry with timestamp",
     "total ignored:",
     "timestamp too old",
     "timestamp too new",
     "max entry size",
-    "entry too far behind",
     "label names; limit",
     "structured metadata too",
     "too many structured metadata",
@@ -33,6 +32,10 @@ const WHOLE: [&str; 7] = [
     "unsupported path requested",
 ];
 
+/// What is told of entries that are older than the newest of their stream by more than half of `max_chunk_age`. A reply
+/// counts those of one stream, the last of the push that was looked at; others may have been refused as well.
+const BEHIND: &str = "entry too far behind";
+
 const STREAM_LIMIT: &str = "maximum active stream limit";
 
 pub(in super::super) fn judge(reply: &Reply) -> Verdict {
@@ -47,6 +50,7 @@ pub(in super::super) fn judge(reply: &Reply) -> Verdict {
         260 => Verdict::Hold(said()),
         200..=299 if has("ingestion blocked") => Verdict::Hold(said()),
         400 | 401 if WHOLE.iter().any(|part| has(part)) => Verdict::Hold(said()),
+        400 if has(BEHIND) => Verdict::TooFarBehind { refused: refused(&lower), reason: said() },
         400 if PARTLY.iter().any(|part| has(part)) => {
             Verdict::AckWithLoss { rejected: refused(&lower), reason: said() }
         }
@@ -93,7 +97,7 @@ mod tests {
 
     fn rejected(status: u16, body: &str) -> usize {
         match verdict(status, body) {
-            Verdict::AckWithLoss { rejected, reason } => {
+            Verdict::AckWithLoss { rejected, reason } | Verdict::TooFarBehind { refused: rejected, reason } => {
                 assert!(reason.starts_with(&format!("status {status}: ")));
                 rejected
             }
@@ -123,11 +127,6 @@ mod tests {
 
     #[test]
     fn n1_a_400_that_names_entries_stored_the_others() {
-        let far = "entry with timestamp 2026-11-24 08:00:00 +0000 UTC ignored, reason: 'entry too far behind, entry \
-                   timestamp is: …, oldest acceptable timestamp is: …',\nuser 'fake', total ignored: 3 out of 10 for \
-                   stream: {app=\"a\"}";
-        assert_eq!(rejected(400, far), 3);
-        assert_eq!(rejected(400, &format!("{far}; {far}")), 6);
         let old = "entry for stream '{app=\"a\"}' has timestamp too old: 2020-01-01T00:00:00Z, oldest acceptable timestamp is: …";
         assert_eq!(rejected(400, old), 1);
         assert_eq!(rejected(400, &format!("{old}\n{old}")), 2);
@@ -141,6 +140,21 @@ mod tests {
             1
         );
         assert_eq!(rejected(400, "stream '{…}' has too many structured metadata labels: '200', limit: '128'"), 1);
+    }
+
+    #[test]
+    fn n1_entries_too_far_behind_go_again_elsewhere() {
+        let far = "entry with timestamp 2026-11-24 08:00:00 +0000 UTC ignored, reason: 'entry too far behind, entry \
+                   timestamp is: …, oldest acceptable timestamp is: …',\nuser 'fake', total ignored: 3 out of 10 for \
+                   stream: {app=\"a\"}";
+        for (body, count) in [(far.to_owned(), 3), (format!("{far}; {far}"), 6)] {
+            assert!(matches!(verdict(400, &body), Verdict::TooFarBehind { .. }));
+            assert_eq!(rejected(400, &body), count);
+        }
+        // Rates are waited for, and what is refused for its age alone would be refused in any stream.
+        assert_eq!(verdict(429, far), Verdict::Retry { after: None });
+        let old = "entry for stream '{app=\"a\"}' has timestamp too old: 2020-01-01T00:00:00Z";
+        assert!(matches!(verdict(400, old), Verdict::AckWithLoss { rejected: 1, .. }));
     }
 
     #[test]

@@ -1,24 +1,31 @@
 //! Which stream a record belongs to.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
-use std::sync::Mutex;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
 
 use super::super::flat::{self, Names};
-use super::super::{Batch, RecordRef, Resource, Severity, json};
+use super::super::{Batch, Mode, RecordRef, Resource, Severity, json};
 use super::names;
 use crate::frame::CharBoundary as _;
 
-/// Labels that a stream may have besides promoted ones; `replay` is kept for records that come late.
-pub(super) const BASE: [&str; 6] = ["service_name", "namespace", "container", "level", "overflow", "replay"];
+/// Labels that a stream may have besides promoted ones; the last two are for records that come late.
+pub(super) const BASE: [&str; 7] =
+    ["service_name", "namespace", "container", "level", "overflow", "replay", "replay_hour"];
 /// Loki allows 15 labels (`max_label_names_per_series`), of which `service_name` is none: these, with
-/// `namespace`, `container`, `level`, and `replay`.
-const PROMOTED_MAX: usize = 11;
+/// `namespace`, `container`, `level`, and the two of records that come late.
+const PROMOTED_MAX: usize = 10;
 /// Loki's `max_label_value_length`.
 const VALUE_MAX: usize = 2048;
 /// Streams with promoted labels that are admitted. Six levels without, and six in overflow, make 1,000 in all;
-/// Loki allows a tenant 5,000 (`max_global_streams_per_user`), and other processes need some.
+/// Loki allows a tenant 5,000 (`max_global_streams_per_user`), and other processes need some. Those of records that come
+/// late are not counted: they are few, and soon over.
 const STREAMS_MAX: usize = 1_000 - 12;
+
+/// In nanoseconds.
+const HOUR: i64 = 60 * 60 * 1_000_000_000;
 
 /// The names that are promoted to labels, and the streams that they led to.
 #[derive(Debug, Default)]
@@ -26,14 +33,14 @@ pub(super) struct Labels {
     /// Name of the field, and of the label.
     promoted: Vec<(String, String)>,
     /// Hashes of the promoted labels of each stream. It only grows, so that a batch that is encoded again
-    /// has the labels that it had.
-    admitted: Mutex<HashSet<u64>>,
+    /// has the labels that it had. No lock: a fork could leave one locked in the child for good.
+    admitted: ArcSwap<HashSet<u64>>,
 }
 
 impl Clone for Labels {
     /// Another pipeline: its streams are counted on their own.
     fn clone(&self) -> Self {
-        Self { promoted: self.promoted.clone(), admitted: Mutex::default() }
+        Self { promoted: self.promoted.clone(), admitted: ArcSwap::default() }
     }
 }
 
@@ -74,11 +81,34 @@ impl Labels {
     }
 
     /// The streams of a batch, in the order in which they first appear.
+    ///
+    /// Records that come late have streams of their own, one for each hour of their time: Loki takes none that is more
+    /// than an hour older than the newest of its stream, and other processes send such records at the same time,
+    /// older ones and newer ones.
     pub(super) fn streams<'r>(&self, batch: &Batch<'r>) -> Vec<Stream<'r>> {
-        let mut streams = Streams::new(batch.resource());
+        if batch.mode() != Mode::Replay {
+            return self.grouped(batch.records(), Streams::new(batch.resource()), batch.resource());
+        }
+        let mut hours: BTreeMap<i64, Vec<RecordRef<'r>>> = BTreeMap::new();
         for record in batch.records() {
+            hours.entry(record.unix_nanos().div_euclid(HOUR)).or_default().push(record);
+        }
+        let of_hour = |(hour, records): (i64, Vec<RecordRef<'r>>)| {
+            let streams = Streams::replaying(hour, batch.resource());
+            self.grouped(records.into_iter(), streams, batch.resource())
+        };
+        hours.into_iter().flat_map(of_hour).collect()
+    }
+
+    fn grouped<'r>(
+        &self,
+        records: impl Iterator<Item = RecordRef<'r>>,
+        mut streams: Streams<'r>,
+        resource: &Resource,
+    ) -> Vec<Stream<'r>> {
+        for record in records {
             let severity = record.severity();
-            let (values, mut promoted) = self.values(&record, batch.resource());
+            let (values, mut promoted) = self.values(&record, resource);
             let place = if values.iter().all(Option::is_none) {
                 streams.of_level(severity)
             } else if let Some(place) = streams.of_values(severity, values, self) {
@@ -129,9 +159,17 @@ impl Labels {
     fn admit(&self, severity: Severity, promoted: &[(String, String)]) -> bool {
         let mut hasher = DefaultHasher::new();
         (severity, promoted).hash(&mut hasher);
-        let mut admitted = self.admitted.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let hash = hasher.finish();
-        admitted.contains(&hash) || (admitted.len() < STREAMS_MAX && admitted.insert(hash))
+        let admitted = self.admitted.load();
+        if admitted.contains(&hash) || admitted.len() >= STREAMS_MAX {
+            return admitted.contains(&hash);
+        }
+        self.admitted.rcu(|admitted| {
+            let mut admitted = HashSet::clone(admitted);
+            admitted.insert(hash);
+            Arc::new(admitted)
+        });
+        true
     }
 }
 
@@ -163,6 +201,18 @@ impl<'r> Streams<'r> {
             overflow: [None; 6],
             by_values: HashMap::new(),
         }
+    }
+
+    /// For records that come late, of that hour since 1970.
+    fn replaying(hour: i64, resource: &Resource) -> Self {
+        const TO_THE_HOUR: usize = "2026-11-24T08".len();
+        let mut time = Vec::new();
+        json::rfc3339(&mut time, hour.saturating_mul(HOUR));
+        time.truncate(TO_THE_HOUR);
+        let mut streams = Self::new(resource);
+        streams.base.push(("replay".to_owned(), "true".to_owned()));
+        streams.base.push(("replay_hour".to_owned(), String::from_utf8_lossy(&time).into_owned()));
+        streams
     }
 
     fn open(&mut self, severity: Severity, more: impl IntoIterator<Item = (String, String)>) -> usize {
@@ -226,7 +276,8 @@ pub(super) fn quoted(labels: &[(String, String)]) -> String {
 }
 
 /// What Loki has besides: labels, and the field into which others are folded.
-const ALL_RESERVED: [&str; 19] = flat::joined(flat::RESERVED, ["more", "namespace", "container", "overflow", "replay"]);
+const ALL_RESERVED: [&str; 20] =
+    flat::joined(flat::RESERVED, ["more", "namespace", "container", "overflow", "replay", "replay_hour"]);
 
 /// Names that a field may not have in any stream.
 pub(super) const RESERVED: Names<'static> = Names::new(&ALL_RESERVED);

@@ -1,7 +1,7 @@
 //! Grafana Loki's push API: `POST {base}/loki/api/v1/push`, as protobuf with snappy or as JSON.
 //!
 //! Records of the same labels form a stream. Labels are few: `service_name`, `namespace`, `container`,
-//! `level`, and fields that were promoted by name. The message is the line; all else is structured metadata.
+//! `level`, and fields that were promoted by name; `replay` and `replay_hour` where records come late. The message is the line; all else is structured metadata.
 //! A resend is recognised by labels, time, line and metadata, so it must be the same to the byte.
 //!
 //! `labels.rs` says which stream a record belongs to, `entry.rs` what stands in it and within which limits,
@@ -33,6 +33,9 @@ const PUSH_BYTES: usize = 1024 * 1024;
 /// A record may be that much older than the newest of its stream (half of `max_chunk_age`); one of 61 minutes is
 /// refused as `entry too far behind`.
 const BEHIND: Duration = Duration::from_secs(60 * 60);
+/// Clocks of other processes may be ahead by as much as [`NEWEST`]; what is older than this goes to streams of its own.
+/// Loki tells a refusal only of the last stream of a push, so it is better not to cause one.
+const REPLAYS_AFTER: Duration = Duration::from_secs(50 * 60);
 /// Keeps the answer to a push within a second or so.
 const PUSH_RECORDS: usize = 10_000;
 
@@ -126,7 +129,7 @@ impl Loki {
     /// Makes a label of the field of this name, or of the resource's attribute where a record has no such
     /// field. Its values must be few: each combination is a stream, and Loki keeps a chunk in memory for each.
     ///
-    /// At most 11 names (Loki allows 15 labels, `max_label_names_per_series`); further ones, and names that
+    /// At most 10 names (Loki allows 15 labels, `max_label_names_per_series`); further ones, and names that
     /// are labels already, stay metadata. Characters that a label's name may not have become `_`. A value
     /// above 2,048 bytes (`max_label_value_length`) is cut, and then stands whole in the metadata as well. Beyond 1,000
     /// streams, records of new ones get the label `overflow="true"` instead and keep the fields as metadata.
@@ -161,7 +164,8 @@ impl Backend for Loki {
             .batch_records(PUSH_RECORDS)
             .oldest(OLDEST)
             .newest(if is_victorialogs { VICTORIALOGS_NEWEST } else { NEWEST });
-        let facts = if is_victorialogs { facts } else { facts.reorder_within(BEHIND) };
+        // VictoriaLogs takes records in any order.
+        let facts = if is_victorialogs { facts } else { facts.reorder_within(BEHIND).replays_after(REPLAYS_AFTER) };
         match self.encoding {
             Encoding::Protobuf => facts,
             Encoding::Json => facts.gzip(),

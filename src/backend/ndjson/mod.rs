@@ -109,8 +109,7 @@ impl Backend for Ndjson {
             common(&mut body, resource, &shape);
             Tail::new(|_, _| {}, std::iter::empty(), shape.reserved, b"}")
         } else {
-            let service = |out: &mut Vec<u8>, most| line::pair(out, "service_name", resource.service_name(), most);
-            Tail::new(service, resource.attributes(), shape.reserved, b"}")
+            tail(resource, &shape)
         };
         self.resource_bytes.store(tail.len(), Ordering::Relaxed);
         let mut lines = Lines::new(shape, tail);
@@ -132,6 +131,18 @@ impl Backend for Ndjson {
     fn judge(&self, reply: &Reply) -> Verdict {
         judge::judge(self.preset, reply)
     }
+}
+
+/// What stands behind each record: who is speaking.
+fn tail<'r>(resource: &'r Resource, shape: &line::Shape<'_>) -> Tail<'r> {
+    let service = |out: &mut Vec<u8>, most| line::pair(out, "service_name", resource.service_name(), most);
+    Tail::new(service, resource.attributes(), shape.reserved, b"}")
+}
+
+/// One record as it is sent to a store of no special kind, without a line break.
+pub(crate) fn object(out: &mut Vec<u8>, record: &RecordRef<'_>, resource: &Resource) {
+    let shape = Preset::Plain.row().shape;
+    Lines::new(shape, tail(resource, &shape)).write(out, record);
 }
 
 /// What stands in front of the records, as far as it stands once for all of them.

@@ -38,7 +38,11 @@ pub(super) fn judge(reply: &Reply) -> Verdict {
 fn other(reply: &Reply) -> Verdict {
     let mut readable = reply.clone();
     readable.body = message(reply).into_bytes();
-    loki::judge(&readable)
+    match loki::judge(&readable) {
+        // By this intake there is no stream of its own for them.
+        Verdict::TooFarBehind { refused, reason } => Verdict::AckWithLoss { rejected: refused, reason },
+        verdict => verdict,
+    }
 }
 
 fn said(reply: &Reply) -> String {

@@ -31,6 +31,27 @@ fn a_builder_that_leads_nowhere_says_so() {
 }
 
 #[test]
+fn a_destination_has_its_own_words_about_the_disk() {
+    let stderr = TeeTo::new(Stream::Stderr, Format::Text);
+    let audit = Destination::new(Ndjson::new("http://vl"))
+        .spool_dir("/audit")
+        .spool_bytes(8 << 20)
+        .spool(SpoolUse::Exit)
+        .fsync(Duration::from_secs(2))
+        .fallback(stderr)
+        .quarantine("/audited");
+    let builder = Builder::new().spool_dir("/all").quarantine("/rejected").signals(Signals::Flush);
+    let got = start(builder.send_to(Loki::new("http://loki")).send_to(audit), &[]).unwrap();
+    assert!(got.remarks.is_empty() && got.signals == Signals::Flush, "{:?}", got.remarks);
+    let spool = |dir: &str, bytes, when, fsync| Some(SpoolSettings { dir: dir.into(), bytes, when, fsync });
+    let [loki, audit] = &got.lanes[..] else { panic!() };
+    assert_eq!(loki.spool, spool("/all", 256 << 20, SpoolUse::Overflow, None));
+    assert_eq!(audit.spool, spool("/audit", 8 << 20, SpoolUse::Exit, Some(Duration::from_secs(2))));
+    assert_eq!((loki.fallback, audit.fallback), (None, Some(stderr)));
+    assert_eq!((&loki.quarantine, &audit.quarantine), (&Some("/rejected".into()), &Some("/audited".into())));
+}
+
+#[test]
 fn the_hook_is_kept() {
     let got = start(Builder::new().on_diagnostic(|_| {}), &[]).unwrap();
     assert!(got.hook.is_some());

@@ -58,6 +58,43 @@ fn a_lane_says_it_itself_or_inherits_it() {
 }
 
 #[test]
+fn a_lane_has_its_own_words_about_the_disk_or_inherits_them() {
+    let got = settings(&with(&[
+        ("LOGCHUTE_SPOOL_DIR", "/spool"),
+        ("LOGCHUTE_FSYNC", "1s"),
+        ("LOGCHUTE_FALLBACK", "stderr"),
+        ("LOGCHUTE_QUARANTINE", "/rejected"),
+        ("LOGCHUTE_AUDIT_SPOOL_DIR", "/audit"),
+        ("LOGCHUTE_AUDIT_SPOOL_BYTES", "1GiB"),
+        ("LOGCHUTE_AUDIT_SPOOL", "always"),
+        ("LOGCHUTE_AUDIT_FSYNC", "off"),
+        ("LOGCHUTE_AUDIT_FALLBACK", "off"),
+        ("LOGCHUTE_AUDIT_QUARANTINE", "/audited"),
+    ]));
+    assert!(got.remarks.is_empty(), "{:?}", got.remarks);
+    let [ops, audit] = &got.lanes[..] else { panic!() };
+    let (bytes, second) = (256 << 20, Duration::from_secs(1));
+    let spool = SpoolSettings { dir: "/spool".into(), bytes, when: SpoolUse::Overflow, fsync: Some(second) };
+    assert_eq!(ops.spool, Some(spool));
+    let spool = SpoolSettings { dir: "/audit".into(), bytes: 1 << 30, when: SpoolUse::Always, fsync: None };
+    assert_eq!(audit.spool, Some(spool));
+    assert_eq!((ops.fallback, audit.fallback), (Some(TeeTo::new(Stream::Stderr, Format::Text)), None));
+    assert_eq!((&ops.quarantine, &audit.quarantine), (&Some("/rejected".into()), &Some("/audited".into())));
+}
+
+#[test]
+fn words_about_a_spool_are_told_where_they_are_of_use_to_no_lane() {
+    let of_all = ("LOGCHUTE_SPOOL_BYTES", "1GiB");
+    let got = settings(&with(&[of_all, ("LOGCHUTE_AUDIT_SPOOL_DIR", "/audit")]));
+    assert!(got.remarks.is_empty(), "{:?}", got.remarks);
+    let told = "LOGCHUTE_SPOOL_BYTES is set, but LOGCHUTE_SPOOL_DIR is not, so nothing is kept on disk";
+    assert_eq!(remark(&with(&[of_all])), told, "once, not for each lane");
+    let own = ("LOGCHUTE_AUDIT_SPOOL", "exit");
+    let told = remark(&with(&[own, ("LOGCHUTE_OPS_SPOOL_DIR", "/ops")]));
+    assert!(told.starts_with("LOGCHUTE_AUDIT_SPOOL is set, but LOGCHUTE_SPOOL_DIR is not"), "{told}");
+}
+
+#[test]
 fn a_permission_and_the_trusted_certificates_are_inherited() {
     let got = settings(&with(&[("LOGCHUTE_ALLOW_HTTP", "true"), ("LOGCHUTE_AUDIT_ALLOW_HTTP", "no")]));
     let allow: Vec<_> = got.destinations.iter().map(|to| to.reach.allow_http).collect();
@@ -175,7 +212,7 @@ fn names_that_could_be_mistaken_are_refused() {
         ("service", "service is how LOGCHUTE_SERVICE begins"),
         ("in", "in is how LOGCHUTE_IN_FLIGHT begins"),
         ("lanes", "lanes is how LOGCHUTE_LANES begins"),
-        ("spool", "spool is how LOGCHUTE_SPOOL begins"),
+        ("spool", "spool is how LOGCHUTE_SPOOL_DIR begins"),
         ("port", "LOGCHUTE_PORT, which Kubernetes sets"),
     ] {
         let (name, value, wanted) = refusal(&[("LOGCHUTE_LANES", lanes), OPS, AUDIT]);
@@ -216,6 +253,10 @@ fn what_a_lane_has_wrong_is_refused_under_its_own_name() {
         ("LOGCHUTE_AUDIT_BACKLOG_BYTES", "512KiB", "at least as large as a batch (1MiB)"),
         ("LOGCHUTE_AUDIT_BACKLOG_OVERFLOW", "block", "drop_oldest"),
         ("LOGCHUTE_AUDIT_COMPRESSION", "zstd", "none or gzip"),
+        ("LOGCHUTE_AUDIT_SPOOL_BYTES", "1KiB", "from 1MiB to 1TiB"),
+        ("LOGCHUTE_AUDIT_SPOOL", "never", "overflow, exit or always"),
+        ("LOGCHUTE_AUDIT_FSYNC", "2h", "from 1ms to 1h"),
+        ("LOGCHUTE_AUDIT_FALLBACK", "journal", "stdout or stderr"),
         ("LOGCHUTE_AUDIT_ALLOW_HTTP", "perhaps", "true or false"),
         ("LOGCHUTE_AUDIT_TOKEN", "can\rary", "control characters"),
         ("LOGCHUTE_AUDIT_HEADERS", "canary", "name=value"),
@@ -259,7 +300,9 @@ fn names_of_lanes_are_known_and_slips_are_told_with_the_nearest() {
         ("LOGCHUTE_AUDIT_QUEUE_BYTES", "LOGCHUTE_QUEUE_BYTES holds for the whole process"),
         ("LOGCHUTE_AUDIT_LABELS", "LOGCHUTE_LABELS holds for the whole process"),
         ("LOGCHUTE_AUDIT_SHUTDOWN", "LOGCHUTE_SHUTDOWN holds for the whole process"),
-        ("LOGCHUTE_AUDIT_SPOOL_DIR", "not in this version"),
+        ("LOGCHUTE_AUDIT_SPOL_DIR", "the nearest known name is LOGCHUTE_AUDIT_SPOOL_DIR"),
+        ("LOGCHUTE_AUDIT_RING_DIR", "LOGCHUTE_RING_DIR holds for the whole process"),
+        ("LOGCHUTE_AUDIT_SIGNALS", "LOGCHUTE_SIGNALS holds for the whole process"),
         ("LOGCHUTE_MIRROR_URL", "LOGCHUTE_LANES does not name a lane mirror"),
     ] {
         let said = remark(&with(&[(name, "x")]));
@@ -271,9 +314,8 @@ fn names_of_lanes_are_known_and_slips_are_told_with_the_nearest() {
 }
 
 #[test]
-fn unknown_and_later_names_are_told_once_and_service_links_never() {
+fn unknown_names_are_told_once_and_service_links_never() {
     assert!(remark(&[("LOGCHUTE_ULR", "x")]).ends_with("LOGCHUTE_URL"));
-    assert!(remark(&[("LOGCHUTE_SPOOL_DIR", "/x")]).contains("not in this version"));
     let links = settings(&[
         ("LOGCHUTE_SERVICE_HOST", "10.0.0.7"),
         ("LOGCHUTE_SERVICE_PORT", "80"),

@@ -17,7 +17,7 @@ use tracing::Level;
 
 use super::env::{self, Env};
 use super::list::SETTINGS;
-use super::settings::{BacklogOverflow, Compression, Overflow, Settings};
+use super::settings::{BacklogOverflow, Compression, Overflow, Settings, Signals, SpoolSettings, SpoolUse};
 use super::{Builder, Destination};
 use crate::backend::{Loki, Ndjson, Scheme};
 use crate::error::Error;

@@ -36,10 +36,11 @@ fn empty_is_unset() {
     let empty: Vec<_> = SETTINGS.iter().map(|setting| (setting.name, "")).collect();
     let got = settings(&empty);
     assert!(got.destinations.is_empty() && got.remarks.is_empty(), "{:?}", got.remarks);
-    let blank: Vec<_> = SETTINGS.iter().filter(|s| !s.method.ends_with("ca")).map(|s| (s.name, " \n")).collect();
-    let blank: Vec<_> =
-        blank.into_iter().filter(|(name, _)| !["LOGCHUTE_CERT", "LOGCHUTE_KEY"].contains(name)).collect();
-    assert!(settings(&blank).destinations.is_empty());
+    let blank: Vec<_> = SETTINGS.iter().map(|setting| (setting.name, " \n")).collect();
+    let got = settings(&blank);
+    assert!(got.destinations.is_empty() && got.remarks.is_empty(), "{:?}", got.remarks);
+    assert_eq!(got.ring_dir, None);
+    assert_eq!(settings(&[&blank[1..], &[URL]].concat()).lanes, [LaneSettings::default()]);
 }
 
 #[test]
@@ -55,7 +56,7 @@ fn the_defaults_of_the_list_are_those_of_the_code() {
             (
                 (it.filter.to_string(), it.spans.to_string(), it.tee, it.queue_bytes, it.overflow),
                 it.lanes.clone(),
-                it.shutdown,
+                (it.shutdown, it.signals),
             )
         };
         assert_eq!(facts(&got), facts(&unset), "{}", setting.name);
@@ -83,6 +84,13 @@ fn every_setting_is_read() {
         ("LOGCHUTE_RETRY_FOR", "1h"),
         ("LOGCHUTE_SHUTDOWN", "250ms"),
         ("LOGCHUTE_COMPRESSION", "gzip"),
+        ("LOGCHUTE_SPOOL_DIR", "/var/spool/shop\n"),
+        ("LOGCHUTE_SPOOL_BYTES", "1GiB"),
+        ("LOGCHUTE_SPOOL", "always"),
+        ("LOGCHUTE_FSYNC", "1s"),
+        ("LOGCHUTE_FALLBACK", "stderr:json"),
+        ("LOGCHUTE_QUARANTINE", "/var/spool/rejected.jsonl"),
+        ("LOGCHUTE_SIGNALS", "exit"),
     ]);
     assert!(got.remarks.is_empty(), "{:?}", got.remarks);
     assert_eq!(got.filter, "warn,my_app=debug".parse().unwrap());
@@ -102,8 +110,16 @@ fn every_setting_is_read() {
         timeout: Duration::from_secs(90),
         retry_for: Duration::from_secs(3600),
         compression: Compression::Gzip,
-        ..LaneSettings::default()
+        spool: Some(SpoolSettings {
+            dir: "/var/spool/shop".into(),
+            bytes: 1 << 30,
+            when: SpoolUse::Always,
+            fsync: Some(Duration::from_secs(1)),
+        }),
+        fallback: Some(TeeTo::new(Stream::Stderr, Format::Json)),
+        quarantine: Some("/var/spool/rejected.jsonl".into()),
     };
+    assert_eq!(got.signals, Signals::Exit);
     assert_eq!(got.lanes, [lane]);
     assert_eq!((got.destinations.len(), &*got.destinations[0].name), (1, "loki"));
     assert_eq!(got.destinations[0].backend.url(), "http://loki:3100/loki/api/v1/push");
@@ -129,6 +145,12 @@ fn a_malformed_value_names_variable_value_and_what_it_must_be() {
         ("LOGCHUTE_RETRY_FOR", "1y", "unit"),
         ("LOGCHUTE_SHUTDOWN", "soon", "unit"),
         ("LOGCHUTE_COMPRESSION", "zstd", "none or gzip"),
+        ("LOGCHUTE_SPOOL_BYTES", "1T", "bytes"),
+        ("LOGCHUTE_SPOOL", "yes", "overflow, exit or always"),
+        ("LOGCHUTE_FSYNC", "on", "off, or a duration with its unit"),
+        ("LOGCHUTE_FSYNC", "5", "such as 1s"),
+        ("LOGCHUTE_FALLBACK", "stdout:ecs", "text or json"),
+        ("LOGCHUTE_SIGNALS", "term", "off, flush or exit"),
         ("LOGCHUTE_ALLOW_HTTP", "perhaps", "true or false"),
         ("LOGCHUTE_SERVICE", "a\tb", "control characters"),
     ] {
@@ -154,12 +176,16 @@ fn out_of_range_is_refused_under_the_name_that_gave_it() {
         ("LOGCHUTE_RETRY_FOR", "400d", "from 0ms to 365d"),
         ("LOGCHUTE_SHUTDOWN", "2h", "from 0ms to 1h"),
         ("LOGCHUTE_BACKLOG_BYTES", "512KiB", "at least as large as a batch (1MiB)"),
+        ("LOGCHUTE_SPOOL_BYTES", "512KiB", "from 1MiB to 1TiB"),
+        ("LOGCHUTE_SPOOL_BYTES", "2TiB", "from 1MiB to 1TiB"),
+        ("LOGCHUTE_FSYNC", "0ms", "from 1ms to 1h"),
+        ("LOGCHUTE_FSYNC", "2h", "from 1ms to 1h"),
     ] {
         assert_eq!(refusal(&[(name, value)]), (name.into(), value.into(), must.into()));
     }
     assert_eq!(refusal(&[("LOGCHUTE_OVERFLOW", "block:2h")]).0, "LOGCHUTE_OVERFLOW");
     type Change = fn(Builder) -> Builder;
-    let changes: [(&str, Change); 10] = [
+    let changes: [(&str, Change); 15] = [
         ("queue_bytes", |it| it.queue_bytes(0)),
         ("batch_bytes", |it| it.batch_bytes(1023)),
         ("batch_bytes", |it| it.batch_bytes(32 << 20)),
@@ -170,10 +196,47 @@ fn out_of_range_is_refused_under_the_name_that_gave_it() {
         ("service", |it| it.service(" ")),
         ("label", |it| it.label("a b", "c")),
         ("filter", |it| it.filter("inf")),
+        ("spool_bytes", |it| it.spool_bytes(1023 << 10)),
+        ("spool_dir", |it| it.spool_dir("")),
+        ("quarantine", |it| it.quarantine("")),
+        ("fsync", |it| it.fsync(Duration::ZERO)),
+        ("ring_dir", |it| it.ring_dir("")),
     ];
     for (name, change) in changes {
         let refused = start(change(Builder::new()), &[]).err();
         assert!(matches!(&refused, Some(Error::Setting { name: named, .. }) if named == name), "{name}: {refused:?}");
+    }
+}
+
+#[test]
+fn a_spool_that_holds_no_batch_is_refused() {
+    let batch = [("LOGCHUTE_BATCH_BYTES", "8MiB"), ("LOGCHUTE_SPOOL_BYTES", "4MiB")];
+    assert!(from_env(&batch).is_ok(), "there is no spool");
+    let refused = refusal(&[&batch[..], &[("LOGCHUTE_SPOOL_DIR", "/spool")]].concat());
+    assert_eq!(refused, ("LOGCHUTE_SPOOL_BYTES".into(), "4MiB".into(), "at least as large as a batch (8MiB)".into()));
+}
+
+#[test]
+fn a_word_about_a_spool_that_is_none_is_told() {
+    for (name, value) in [("LOGCHUTE_SPOOL_BYTES", "1GiB"), ("LOGCHUTE_SPOOL", "always"), ("LOGCHUTE_FSYNC", "1s")] {
+        let told = format!("{name} is set, but LOGCHUTE_SPOOL_DIR is not, so nothing is kept on disk");
+        assert_eq!(remark(&[URL, (name, value)]), told);
+        assert!(settings(&[URL, (name, value), ("LOGCHUTE_SPOOL_DIR", "/spool")]).remarks.is_empty());
+    }
+    assert!(settings(&[URL, ("LOGCHUTE_FSYNC", "off")]).remarks.is_empty(), "as without it");
+    let remarks = start(Builder::new().send_to(Loki::new("http://loki")).spool(SpoolUse::Exit), &[]).unwrap().remarks;
+    assert_eq!(remarks, ["spool is set, but spool_dir is not, so nothing is kept on disk"]);
+}
+
+#[test]
+fn a_ring_needs_its_feature() {
+    let ring = [URL, ("LOGCHUTE_RING_DIR", "/dev/shm/shop")];
+    if cfg!(feature = "crash-proof") {
+        assert_eq!(settings(&ring).ring_dir.as_deref(), Some(Path::new("/dev/shm/shop")));
+    } else {
+        let (name, value, must) = refusal(&ring);
+        assert_eq!((&*name, &*value), ("LOGCHUTE_RING_DIR", "/dev/shm/shop"));
+        assert!(must.contains("feature `crash-proof`, which is not compiled in"), "{must}");
     }
 }
 

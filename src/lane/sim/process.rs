@@ -86,7 +86,7 @@ impl Process {
             let lane = Lane::new(LaneParts {
                 index,
                 name: format!("lane{to}"),
-                backend: Box::new(Sums { desk: env.dests[to].desk.clone(), facts }),
+                backend: Arc::new(Sums { desk: env.dests[to].desk.clone(), facts }),
                 client: Client::new(Options { url, ..Options::default() }).unwrap(),
                 schedule: None,
                 origin: Arc::clone(&origin),
@@ -105,7 +105,7 @@ impl Process {
                 voice: Arc::clone(&voice),
             });
             if let Some(spool) = &config.spool {
-                disks.share(index, &format!("lane{to}"), "sim", &env.dests[to].url, None, spool);
+                disks.share(index, ids[index].clone(), spool);
             }
             lanes.push(lane);
         }
@@ -118,7 +118,7 @@ impl Process {
             ids,
             disks,
             voice,
-            numbers: Numbers::new(incarnation),
+            numbers: Numbers::new(incarnation, false),
             who,
             pending: Vec::new(),
             books,
@@ -227,7 +227,7 @@ impl Process {
             w.fields.message_str(&text);
             w.fields.u64(Key::named("n"), self.taken);
         });
-        let (id, nanos) = self.numbers.next(date);
+        let (id, nanos) = self.numbers.next(date, None);
         let sum = store::sum(&RecordRef::new(frame.callsite(), frame.bytes(), nanos, id), self.who);
         let to = self.config.to.iter().fold(0, |to, dest| to | 1 << dest);
         env.truth.say(id, sum, poison, to);

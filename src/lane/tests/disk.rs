@@ -1,6 +1,7 @@
 //! A lane and its disk: what goes there, when, and in which order it comes back. The disk is a shelf in memory that is
 //! full, or fails, when a test says so.
 
+use std::time::SystemTime;
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::sync::Mutex;
@@ -418,7 +419,10 @@ fn what_an_earlier_process_left_takes_turns_with_live_records_and_holds_up_no_fl
         let left = Shelf::left(100, 10);
         desk.lane.adopt(Box::new(left.clone()), desk.now);
         desk.tick();
-        assert_eq!(desk.balance(), (0, desk.under_way().len() as u64 * 10, 1_000 - desk.under_way().len() as u64 * 10, 0));
+        assert_eq!(
+            desk.balance(),
+            (0, desk.under_way().len() as u64 * 10, 1_000 - desk.under_way().len() as u64 * 10, 0)
+        );
         for _ in 0..20 {
             desk.add();
             let mark = desk.lane.seal_for_flush(desk.now);
@@ -510,4 +514,71 @@ fn the_ring_gets_the_room_of_all_that_is_within_it() {
     shelf.boards().fails = None;
     assert_eq!(desk.drain_all().len(), 50);
     assert!(shelf.is_empty());
+}
+
+#[test]
+fn what_was_written_behind_newer_batches_waits_in_memory_for_its_turn() {
+    let (mut desk, shelf) = Desk::spooling(SpoolUse::Overflow, 1, OLDEST);
+    desk.emit_together(BATCH);
+    // The first is in flight all the while, and others are on disk before it.
+    (0..50).for_each(|_| desk.emit_together(BATCH));
+    assert!(!shelf.is_empty() && desk.under_way() == [0]);
+    desk.lane.spool_all(desk.now + MS(1_000), desk.now);
+    desk.fail(0);
+    desk.outage(50);
+    assert!(!desk.lane.has_settled(1));
+    let came: Vec<_> = desk.drain_all().iter().map(|(_, sequence)| *sequence).collect();
+    assert_eq!(came, (0..1_010).collect::<Vec<_>>());
+    assert!(shelf.is_empty());
+}
+
+#[test]
+fn what_is_too_old_for_where_live_records_go_is_replayed_and_holds_them_up_no_more() {
+    let hour = Duration::from_secs(3_600);
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    let nanos = |age: Duration| (now - age).as_nanos() as i64;
+    for (age, tried, mode) in
+        [(hour, false, Mode::Replay), (hour, true, Mode::Plain), (Duration::from_secs(40 * 60), false, Mode::Plain)]
+    {
+        let (mut desk, _) = Desk::spooling(SpoolUse::Overflow, 4, OLDEST);
+        desk.lane.replays_after = Some(Duration::from_secs(50 * 60));
+        desk.lane.reorder_within = hour;
+        desk.now += age;
+        let mut stored = Stored::new(Arc::clone(&desk.lane.parts.origin), desk.now - age);
+        stored.push(None, hello().bytes(), 0, nanos(age), 1);
+        let mut old = Job::new(0, stored, desk.now - age);
+        old.tried = tried;
+        (desk.lane.next_number, desk.sequence) = (1, 1);
+        desk.lane.backlog.push(old);
+        desk.emit();
+        let modes: Vec<_> = desk.lane.flights.jobs().map(|job| (job.id, job.next_mode())).collect();
+        // The one that just came goes first only where the other is in nobody's way.
+        let live_first = mode == Mode::Replay;
+        assert_eq!(modes[usize::from(live_first)], (0, mode), "{age:?}, {tried}");
+        assert_eq!(modes.len(), 2);
+    }
+}
+
+#[test]
+fn what_was_adopted_is_replayed_where_our_own_records_would_be_before_it() {
+    let (mut desk, _) = Desk::spooling(SpoolUse::Overflow, 4, OLDEST);
+    desk.lane.replays_after = Some(Duration::from_secs(50 * 60));
+    desk.lane.reorder_within = Duration::from_secs(3_600);
+    let age = Duration::from_secs(40 * 60);
+    let left = Shelf::left(1, 1);
+    let nanos = (SystemTime::now().duration_since(UNIX_EPOCH).unwrap() - age).as_nanos() as i64;
+    left.boards().kept.get_mut(&0).unwrap().records[0].1 = nanos;
+    desk.lane.adopt(Box::new(left), desk.now);
+    desk.tick();
+    assert_eq!(desk.lane.flights.jobs().next().unwrap().next_mode(), Mode::Replay);
+}
+
+#[test]
+fn what_would_be_lost_with_the_process_is_what_is_not_on_disk() {
+    let (mut desk, _) = Desk::spooling(SpoolUse::Overflow, 2, OLDEST);
+    (0..5).for_each(|_| desk.emit_together(BATCH));
+    desk.add();
+    assert_eq!(desk.lane.at_risk(), (31, 20));
+    desk.lane.spool_all(desk.now + MS(1_000), desk.now);
+    assert_eq!(desk.lane.at_risk(), (1, 0));
 }

@@ -1,11 +1,16 @@
 //! What a spool promises, asked of the disk itself in a directory of the test's own.
 
 mod basics;
+mod damage;
+mod faults;
+mod model;
+mod shared;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::ram::Ram;
 use super::*;
 use crate::batch::{Batch, Origin, Places};
 use crate::config::{SpoolSettings, SpoolUse};
@@ -49,7 +54,7 @@ pub(super) fn origin(incarnation: u128) -> Arc<Origin> {
 }
 
 pub(super) fn lane(name: &str) -> LaneId {
-    LaneId::of("loki", &format!("http://user:secret@{name}:3100/push?token=hidden"), None)
+    LaneId::of("loki", &format!("http://somebody:secret@{name}:3100/push?token=hidden"), None)
 }
 
 pub(super) fn settings(dir: &Path, bytes: usize) -> SpoolSettings {
@@ -121,6 +126,33 @@ pub(super) fn orphans(found: Vec<Found>) -> Vec<Box<dyn Source>> {
         .into_iter()
         .filter_map(|found| if let Found::Orphan { source, .. } = found { Some(source) } else { None })
         .collect()
+}
+
+/// A segment of a lane `a`, whose owner is dead, with these batches of its origin 1.
+pub(super) fn segment_of(batches: &[Stored]) -> (String, Vec<u8>) {
+    let ram = Ram::default();
+    let directory = Directory::open(Path::new("x"), &ram, 1).unwrap();
+    let mut spool = directory.spool(lane("a"), &settings(Path::new("x"), 1 << 30));
+    for (batch, number) in batches.iter().zip(0..) {
+        spool.append(&whole(batch), &note(number), false, Instant::now()).unwrap();
+    }
+    let name = ram.names().into_iter().find(|name| name.ends_with(".seg")).unwrap();
+    let bytes = ram.read(&name).unwrap();
+    (name, bytes)
+}
+
+/// What comes of a directory with this file: its sources, and all that was found.
+pub(super) fn adopt(ram: &Ram) -> (Directory, Vec<Box<dyn Source>>, Vec<(String, String)>) {
+    let mut directory = Directory::open(Path::new("x"), ram, u128::MAX).unwrap();
+    let (mut sources, mut bad) = (Vec::new(), Vec::new());
+    for found in look(&mut directory, &[lane("a").fingerprint]) {
+        match found {
+            Found::Orphan { source, .. } => sources.push(source),
+            Found::Bad { name, why } => bad.push((name, why)),
+            _ => {}
+        }
+    }
+    (directory, sources, bad)
 }
 
 /// Takes and settles all; returns the sequences.

@@ -108,7 +108,7 @@ pub(super) fn parse_protobuf(body: &[u8]) -> Vec<Entry> {
             let time = entry.timestamp.unwrap();
             entries.push(Entry {
                 labels: labels(&stream.labels),
-                nanos: time.seconds * 1_000_000_000 + i64::from(time.nanos),
+                nanos: (i128::from(time.seconds) * 1_000_000_000 + i128::from(time.nanos)) as i64,
                 line: entry.line,
                 metadata: once_each(entry.metadata.into_iter().map(|pair| (pair.name, pair.value))),
             });
