@@ -169,7 +169,9 @@ impl Lane {
         let is_due = |job: &&mut Job| job.copies().is_empty() && which(job);
         let mut jobs: Vec<_> = self.flights.jobs_mut().chain(waiting).filter(is_due).collect();
         jobs.sort_by_key(|job| job.number);
-        let is_done = jobs.into_iter().all(|job| now + clock::now().saturating_duration_since(begun) < until && disk.write(job, true, now));
+        let is_done = jobs
+            .into_iter()
+            .all(|job| now + clock::now().saturating_duration_since(begun) < until && disk.write(job, true, now));
         self.tell_of_disk(now);
         is_done
     }

@@ -56,7 +56,7 @@ impl Directory {
     }
 
     /// The process ends, and nothing is lost with it: what the lanes still owe is in their spools, which are closed.
-    pub(crate) fn close(mut self) {
+    pub(crate) fn close(self) {
         self.share.state().remove(&*self.share.dir);
         // Not left to the last owner's drop: the process may be gone before that.
         if !self.leaves_files() {

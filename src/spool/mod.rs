@@ -42,6 +42,7 @@ use crate::voice::mask_url;
 pub(crate) use directory::Directory;
 #[cfg(unix)]
 pub(crate) use disk::Disk;
+#[cfg(test)]
 pub(crate) use fs::Fs;
 #[cfg(all(test, unix))]
 pub(crate) use fs::{Dir, File, Names};

@@ -92,8 +92,7 @@ impl Env {
         let seen = copy.of(usize::MAX, u64::MAX);
         let mut owed = vec![Owed::new(); self.dests.len()];
         let mut directory = Directory::open(Path::new("/spool"), &seen, u128::MAX).expect("this disk works");
-        let known: Vec<_> =
-            self.dests.iter().map(|dest| LaneId::of("sim", &dest.url, None).fingerprint).collect();
+        let known: Vec<_> = self.dests.iter().map(|dest| LaneId::of("sim", &dest.url, None).fingerprint).collect();
         for _ in 0..1_000 {
             let mut found_any = false;
             for found in directory.look(&known, self.at()) {

@@ -246,7 +246,8 @@ impl Process {
             let gone = books.filtered + books.delivered + books.rejected + books.dropped.total();
             let all = gone + books.owed_memory + books.owed_disk;
             let (stored, refused) = (self.stored[at], self.refused[at]);
-            env.truth.check(taken + books.adopted == all, || format!("process {process}: {taken} taken, and {books:?}"));
+            env.truth
+                .check(taken + books.adopted == all, || format!("process {process}: {taken} taken, and {books:?}"));
             env.truth.check(books.delivered == stored, || format!("process {process}: {stored} stored, and {books:?}"));
             env.truth.check(books.rejected == refused, || format!("process {process}: {refused} refused, {books:?}"));
             let memory = &mut self.memory[at];
@@ -264,7 +265,8 @@ impl Process {
             let most = most + 3 * most / 8 + largest;
             env.truth.check(held <= most, || format!("process {process} holds {held} bytes of {most}"));
         }
-        let (own, budget) = (format!("{:032x}-", process + 1), self.config.spool.as_ref().map_or(0, |spool| spool.bytes));
+        let (own, budget) =
+            (format!("{:032x}-", process + 1), self.config.spool.as_ref().map_or(0, |spool| spool.bytes));
         for id in &self.ids {
             let begin = format!("{own}{:016x}", id.fingerprint);
             let is_own = |name: &str| name.starts_with(&begin) && name.ends_with(".seg");
@@ -320,6 +322,8 @@ fn told(found: &Found) -> String {
         Found::Orphan { fingerprint, .. } => format!("an orphan for {fingerprint:x}"),
         Found::Unknown { label, records, segments } => format!("{records} in {segments} for {label}"),
         Found::Bad { name, why } => format!("{name}: {why}"),
-        Found::Lost { label, at_least, in_flight, .. } => format!("{at_least} lost and {in_flight} in flight to {label}"),
+        Found::Lost { label, at_least, in_flight, .. } => {
+            format!("{at_least} lost and {in_flight} in flight to {label}")
+        }
     }
 }

@@ -18,13 +18,13 @@ const SECOND: u64 = 1_000_000_000;
 const ROUNDS: usize = 20_000;
 
 pub(super) struct World {
-    env: Env,
-    plan: Plan,
-    alive: Vec<Process>,
+    pub(super) env: Env,
+    pub(super) plan: Plan,
+    pub(super) alive: Vec<Process>,
     /// Until then the disk is full, or cannot be written.
-    spell: Option<(u64, bool)>,
-    ends: u32,
-    in_flight_one: bool,
+    pub(super) spell: Option<(u64, bool)>,
+    pub(super) ends: u32,
+    pub(super) in_flight_one: bool,
 }
 
 impl World {
@@ -229,8 +229,10 @@ impl World {
         self.with(number, |process, env| process.close(env));
         let Some(at) = self.alive.iter().position(|process| process.number == number) else { return };
         let process = self.alive.remove(at);
-        let is_clean = self.env.fs.failed() == process.failed_before && self.plan.is_plain && process.config.in_flight == 1;
-        let (fsync, failed) = (process.config.spool.as_ref().is_some_and(|spool| spool.fsync.is_some()), process.failed_before);
+        let is_clean =
+            self.env.fs.failed() == process.failed_before && self.plan.is_plain && process.config.in_flight == 1;
+        let (fsync, failed) =
+            (process.config.spool.as_ref().is_some_and(|spool| spool.fsync.is_some()), process.failed_before);
         self.ended(process, if is_clean { End::Clean } else { End::Rough });
         self.env.fs.bury(number);
         let fs = self.env.fs.clone();
@@ -270,7 +272,8 @@ impl World {
         self.env.truth.ended.iter_mut().flatten().for_each(|end| *end = End::Rough);
         for process in std::mem::take(&mut self.alive) {
             let spool = process.config.spool.as_ref();
-            let is_synced = spool.is_some_and(|spool| spool.fsync.is_some()) && self.env.fs.failed() == process.failed_before;
+            let is_synced =
+                spool.is_some_and(|spool| spool.fsync.is_some()) && self.env.fs.failed() == process.failed_before;
             if let Some(long_ago) = long_ago.as_ref().filter(|_| is_synced) {
                 let both = |(old, new): (&Owed, &Owed)| -> Owed {
                     let row = |process: usize, row: &Vec<bool>| {
@@ -297,42 +300,6 @@ impl World {
             }
         }
         self.compare(&after);
-    }
-
-    /// Every record is somewhere, or counted.
-    fn compare(&mut self, on_disk: &[Owed]) {
-        for to in 0..self.env.dests.len() {
-            let mut counted = self.env.dests[to].counted;
-            for process in &self.alive {
-                for (lane, _) in process.lanes.iter().zip(&process.config.to).filter(|(_, dest)| **dest == to) {
-                    counted += lane.counts.rejected + lane.counts.dropped.total();
-                }
-            }
-            let dest = &self.env.dests[to];
-            let mut missing = Vec::new();
-            for (number, said) in self.env.truth.said.iter().enumerate() {
-                let alive = self.alive.iter().find(|process| process.number == number);
-                let memory = alive.and_then(|process| {
-                    let lane = process.config.to.iter().position(|dest| *dest == to)?;
-                    Some(&process.memory[lane])
-                });
-                let in_memory = |at: u64| memory.is_some_and(|all| all.iter().any(|(from, to)| (*from..=*to).contains(&at)));
-                for (at, said) in said.iter().enumerate() {
-                    let is_safe = said.to & 1 << to == 0 || dest.times(number, at) > 0 || dest.is_lost(number, at);
-                    if !is_safe && !is_in(&on_disk[to], number, at) && !in_memory(at as u64) {
-                        missing.push((number, at));
-                    }
-                }
-            }
-            let count = missing.len() as u64;
-            self.env.truth.check(count <= counted, || {
-                format!("store {to}: {count} records are nowhere, {counted} are counted; {:?}", &missing[..missing.len().min(10)])
-            });
-            let is_exact = self.alive.is_empty() && self.plan.is_plain && !self.env.died && !self.env.power_lost && self.env.fs.failed() == (0, 0);
-            self.env.truth.check(!is_exact || count == counted, || {
-                format!("store {to}: {count} records are nowhere, and {counted} are counted")
-            });
-        }
     }
 
     /// Stores and disk work from now on, and somebody runs until nothing is owed.
@@ -372,43 +339,5 @@ impl World {
         let is_excused = self.env.fs.failed() != (0, 0) || self.env.power_lost || self.env.died;
         self.env.truth.check(left.is_empty() || is_excused, || format!("left at the end: {left:?}"));
         self.judge();
-    }
-
-    fn judge(&mut self) {
-        let is_well = self.env.fs.failed() == (0, 0);
-        let (truth, ends) = (&mut self.env.truth, self.ends);
-        for dest in &self.env.dests {
-            let (index, most) = (dest.index, dest.most());
-            for (number, row) in dest.has.iter().enumerate() {
-                for (at, has) in row.iter().enumerate() {
-                    let bound = 1 + has.unanswered + ends;
-                    truth.check(has.times <= bound, || format!("{index} got {number}/{at} {} times of {bound}", has.times));
-                }
-            }
-            let lost: u64 = dest
-                .lost
-                .iter()
-                .enumerate()
-                .map(|(number, row)| (0..row.len()).filter(|&at| row[at] && dest.times(number, at) == 0).count() as u64)
-                .sum();
-            let told = dest.told_lost;
-            truth.check(told <= lost || self.env.power_lost || !is_well, || {
-                format!("{index}: at least {told} are said to be lost, and {lost} are; most {most}")
-            });
-            let of = |reason: Reason| dest.reasons.iter().filter(|(it, _)| *it == reason).map(|(_, count)| count).sum::<u64>();
-            let (damaged, full) = (of(Reason::Damaged), of(Reason::DiskFull));
-            // Who dies in the middle of a write leaves a batch that is cut, whose records are lost with the memory.
-            truth.check(damaged <= lost || self.env.power_lost || !is_well, || format!("{index}: {damaged} are damaged"));
-            truth.check(full == 0 || !is_well, || format!("{index}: the disk was full for {full}, and had room"));
-            let is_ordered = self.plan.is_plain && is_well && self.in_flight_one;
-            let mut last = vec![None; truth.said.len()];
-            for id in &dest.order {
-                let (process, sequence) = super::truth::place(*id);
-                truth.check(!is_ordered || last[process].is_none_or(|last| sequence > last), || {
-                    format!("{index}: {process}/{sequence} came after {:?}", last[process])
-                });
-                last[process] = Some(sequence);
-            }
-        }
     }
 }

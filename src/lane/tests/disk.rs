@@ -1,10 +1,10 @@
 //! A lane and its disk: what goes there, when, and in which order it comes back. The disk is a shelf in memory that is
 //! full, or fails, when a test says so.
 
-use std::time::SystemTime;
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::sync::Mutex;
+use std::time::SystemTime;
 
 use super::*;
 use crate::batch::Mode;
