@@ -15,6 +15,9 @@ pub(super) struct Seen {
     pub(super) process: usize,
 }
 
+/// The cursor of a segment stands before this.
+const HEAD: u64 = 4096;
+
 /// What becomes of a call.
 enum Fate {
     Lives,
@@ -37,7 +40,8 @@ impl Seen {
         Ok((state, fate))
     }
 
-    fn die(&self, mut state: MutexGuard<'_, State>) -> ! {
+    fn die(&self, mut state: MutexGuard<'_, State>, settling: bool) -> ! {
+        state.died_settling = settling;
         state.dead.push(self.process);
         drop(state);
         resume_unwind(Box::new(Death))
@@ -47,7 +51,7 @@ impl Seen {
     fn whole<T>(&self, writes: bool, act: impl FnOnce(&mut State) -> io::Result<T>) -> io::Result<T> {
         let (mut state, fate) = self.call()?;
         if let Fate::Dies(0..4) = fate {
-            self.die(state);
+            self.die(state, true);
         }
         let faults = state.faults;
         if writes && faults.is_read_only {
@@ -59,7 +63,7 @@ impl Seen {
         }
         let done = act(&mut state);
         if let Fate::Dies(_) = fate {
-            self.die(state);
+            self.die(state, true);
         }
         done
     }
@@ -225,7 +229,7 @@ impl File for SimFile {
             (inode.is_dirty, inode.changed) = (true, date);
         }
         if let Fate::Dies(_) = fate {
-            self.seen.die(state);
+            self.seen.die(state, at < HEAD);
         }
         Ok(count)
     }

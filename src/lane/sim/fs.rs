@@ -77,6 +77,8 @@ pub(super) struct State {
     /// Calls of each process, and at which one it dies.
     pub(super) calls: HashMap<usize, (u64, u64)>,
     pub(super) dead: Vec<usize>,
+    /// Whether the last death was where a whole segment is settled: at its cursor or its name.
+    pub(super) died_settling: bool,
     /// How often the disk failed.
     pub(super) failed: u64,
     pub(super) sync_failed: u64,
@@ -109,6 +111,10 @@ impl SimFs {
     pub(super) fn failed(&self) -> (u64, u64) {
         let state = self.state();
         (state.failed, state.sync_failed)
+    }
+
+    pub(super) fn died_settling(&self) -> bool {
+        self.state().died_settling
     }
 
     pub(super) fn is_dead(&self, process: usize) -> bool {

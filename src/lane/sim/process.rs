@@ -166,9 +166,13 @@ impl Process {
         self.disks.write_state(&self.lanes, now);
         self.publish(env);
         for (lane, to, job, items) in begun {
+            env.truth.disk_failures = env.fs.failed().0 as u32;
             let Env { dests, truth, random, now, .. } = env;
             let answer = ask(&mut dests[to], truth, self.number, &items, *now, random);
-            env.say(|| format!("p{} lane{to} sends {} of job {job}: {:?}", self.number, items.len(), answer.result));
+            env.say(|| {
+                let (first, count) = (items.first().map(|item| item.id), items.len());
+                format!("p{} lane{to} sends {count} from {first:?} of job {job}: {:?}", self.number, answer.result)
+            });
             let due = env.now + answer.after.as_nanos() as u64;
             self.pending.push(Pending { lane, job, due, items, answer });
         }

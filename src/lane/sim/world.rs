@@ -8,7 +8,7 @@ use super::plan::{Ending, Generation, Plan};
 use super::process::{Config, Process};
 use super::store::Desk;
 use super::truth::{Dest, End};
-use crate::config::SpoolUse;
+use crate::config::{BacklogOverflow, SpoolUse};
 use crate::lane::Lane;
 use crate::ledger::Reason;
 
@@ -178,8 +178,10 @@ impl World {
         let at = self.alive.iter().position(|process| process.number == number).expect("it was alive");
         let process = self.alive.remove(at);
         self.lose_memory(&process, &on_disk);
+        let may_drop = process.config.overflow == BacklogOverflow::DropOldest && self.env.fs.died_settling();
+        let segment = process.config.spool.as_ref().map_or(0, |spool| spool.bytes / 4);
         self.ended(process, End::Rough);
-        self.compare(&on_disk);
+        self.compare(&on_disk, if may_drop { segment } else { 0 });
     }
 
     fn lose_memory(&mut self, process: &Process, on_disk: &[Owed]) {
@@ -237,7 +239,7 @@ impl World {
         self.env.fs.bury(number);
         let fs = self.env.fs.clone();
         let on_disk = self.env.on_disk(&fs);
-        self.compare(&on_disk);
+        self.compare(&on_disk, 0);
         if fsync && failed == self.env.fs.failed() && self.alive.is_empty() {
             let worst = self.env.fs.copy();
             worst.lose_power(true);
@@ -299,7 +301,7 @@ impl World {
                 }
             }
         }
-        self.compare(&after);
+        self.compare(&after, 0);
     }
 
     /// Stores and disk work from now on, and somebody runs until nothing is owed.
