@@ -108,6 +108,7 @@ mod announce;
 pub mod backend;
 mod batch;
 mod capture;
+mod clock;
 mod config;
 mod contain;
 mod crash;

@@ -5,10 +5,11 @@
 
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use super::job::Job;
 use crate::batch::Batch;
+use crate::clock;
 use crate::config::{BacklogOverflow, SpoolSettings, SpoolUse};
 use crate::ledger::Reason;
 use crate::spool::{Note, Place, Refused, Source, Spool, Taken};
@@ -124,12 +125,12 @@ const READ: u64 = 1 << 63;
 
 impl Disk {
     pub(super) fn new() -> Self {
-        let nanos = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos() as i64;
+        let nanos = clock::date().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos() as i64;
         Self {
             own: None,
             adopted: VecDeque::new(),
             waiting: VecDeque::new(),
-            epoch: Epoch { at: Instant::now(), nanos },
+            epoch: Epoch { at: clock::now(), nanos },
             next: 1,
             dropped: [0; 6],
             left: 0,

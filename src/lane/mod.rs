@@ -36,10 +36,11 @@ mod turns;
 
 use std::panic::resume_unwind;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use crate::backend::Backend;
 use crate::batch::{Batcher, Limits, Origin, Stored};
+use crate::clock;
 use crate::config::LaneSettings;
 use crate::contain::contained;
 use crate::crash;
@@ -326,7 +327,7 @@ impl Lane {
     /// Drops what the store would lose without a word, because it is too old.
     fn drop_older(&mut self, job: &mut Job) {
         let Some(oldest) = self.oldest else { return };
-        let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let since_1970 = clock::date().duration_since(UNIX_EPOCH).unwrap_or_default();
         let limit = since_1970.saturating_sub(oldest).as_nanos().min(i64::MAX as u128) as i64;
         for severity in job.drop_older(limit) {
             self.counts.dropped.add(Reason::TooOld, severity, 1);
@@ -383,7 +384,7 @@ impl Lane {
 
     /// The worker died: what was in flight is to be sent again, and what the store has, to be asked for again.
     pub(crate) fn recover(&mut self) {
-        let now = Instant::now();
+        let now = clock::now();
         for mut flight in std::mem::take(&mut self.flights) {
             match &mut flight.asking {
                 Some(asking) => {
@@ -449,5 +450,7 @@ impl Lane {
     }
 }
 
+#[cfg(all(test, unix))]
+mod sim;
 #[cfg(test)]
 mod tests;

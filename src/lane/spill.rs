@@ -4,11 +4,12 @@
 //! memory; or each one when it is sealed. At the end, and when the ring needs its room: all that is owed. What
 //! cannot be written stays in memory, as if there were no disk, until it can.
 
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use super::disk::Write;
 use super::job::Job;
 use super::{Lane, LaneSettings};
+use crate::clock;
 use crate::config::BacklogOverflow;
 use crate::ledger::Reason;
 use crate::spool::Source;
@@ -76,7 +77,8 @@ impl Lane {
         let in_memory = flights.chain(self.backlog.waiting()).chain(self.backlog.disk.waiting());
         let read = in_memory.filter(|job| job.is_read() && !job.is_at_fault()).count();
         let most = self.parts.settings.backlog_bytes;
-        read == 0 || (read < self.in_flight && self.backlog.held_bytes() < most / 4 * 3)
+        let held = self.other_bytes() + self.backlog.waiting_bytes();
+        read == 0 || (read < self.in_flight && held < most / 4 * 3)
     }
 
     /// The memory is half full: the oldest batches go to disk until it is no more.
@@ -99,7 +101,7 @@ impl Lane {
             let Some(mut job) = oldest.and_then(|at| self.backlog.remove(at)) else { break };
             if !job.copies().is_empty() {
                 self.backlog.disk.put_back(&job);
-            } else if !self.backlog.disk.write(&mut job, false, now) {
+            } else if !self.write_those_before(job.number, now) || !self.backlog.disk.write(&mut job, false, now) {
                 self.backlog.put_back(job);
                 break;
             }
@@ -154,14 +156,22 @@ impl Lane {
         self.write_where(|job| is_within(job.stored()), now + Duration::from_secs(1), now)
     }
 
+    /// One request at a time promises the order of arrival, to the next process as well: what was sent in vain and stays in
+    /// memory goes to disk before what is newer.
+    fn write_those_before(&mut self, number: u64, now: Instant) -> bool {
+        self.in_flight > 1 || self.write_where(|job| job.number < number, now + Duration::from_secs(1), now)
+    }
+
     /// Writes those jobs of this process's that stand in memory alone; says whether none of them does any more.
     fn write_where(&mut self, which: impl Fn(&Job) -> bool, until: Instant, now: Instant) -> bool {
-        let begun = Instant::now();
+        let begun = clock::now();
         let (waiting, disk) = self.backlog.waiting_and_disk();
         let is_due = |job: &&mut Job| job.copies().is_empty() && which(job);
         let mut jobs: Vec<_> = self.flights.jobs_mut().chain(waiting).filter(is_due).collect();
         jobs.sort_by_key(|job| job.number);
-        let is_done = jobs.into_iter().all(|job| now + begun.elapsed() < until && disk.write(job, true, now));
+        let is_done = jobs
+            .into_iter()
+            .all(|job| now + clock::now().saturating_duration_since(begun) < until && disk.write(job, true, now));
         self.tell_of_disk(now);
         is_done
     }
@@ -184,7 +194,7 @@ impl Lane {
     /// The last act: what is owed stays on disk where there is one, and what cannot be written until then in the ring if there
     /// is one, and is lost otherwise.
     pub(crate) fn close(&mut self, reason: Reason, until: Instant) {
-        let now = Instant::now();
+        let now = clock::now();
         self.seal(now);
         let mut jobs: Vec<Job> = std::mem::take(&mut self.flights).into_iter().map(|flight| flight.job).collect();
         jobs.extend(std::iter::from_fn(|| self.backlog.pop_memory()));
@@ -194,7 +204,7 @@ impl Lane {
             if !job.copies().is_empty() {
                 self.settled_on_disk += job.copied_in_vain();
                 self.backlog.disk.put_back(&job);
-            } else if (Instant::now() >= until || !self.backlog.disk.write(&mut job, false, now))
+            } else if (clock::now() >= until || !self.backlog.disk.write(&mut job, false, now))
                 && !self.leave_in_ring(&mut job)
             {
                 self.give_up(&mut job, reason);
@@ -242,7 +252,7 @@ impl Lane {
         let Some(after) = self.replays_after else { return false };
         // Of what an earlier process left, newer records are at the store by the time it comes there: ours.
         let after = if job.is_adopted() { after.min(self.reorder_within / 2) } else { after };
-        let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let since_1970 = clock::date().duration_since(UNIX_EPOCH).unwrap_or_default();
         let limit = since_1970.saturating_sub(after).as_nanos().min(i64::MAX as u128) as i64;
         !job.tried && job.stored().len() > 0 && job.stored().nanos(0) < limit
     }

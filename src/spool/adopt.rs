@@ -11,6 +11,7 @@ use super::segment::{Segment, Unreadable};
 use super::share::{Held, Share};
 use super::shelf::{PAUSE, Shelf, is_short_of_something};
 use super::{Place, Source, Taken};
+use crate::clock;
 
 /// So many files that cannot be read are passed over at once.
 const STEP: usize = 64;
@@ -126,7 +127,7 @@ impl Source for Orphan {
             if let Some(peeked) = self.shelf.peek() {
                 return Some(peeked);
             }
-            if self.shelf.owed() > 0 || !self.open_next(Instant::now()) {
+            if self.shelf.owed() > 0 || !self.open_next(clock::now()) {
                 return None;
             }
         }

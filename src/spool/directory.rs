@@ -10,7 +10,6 @@ use super::fs::{Dir, File, Fs};
 use super::look::Looking;
 use super::share::{Held, Share};
 use super::shelf::Shelf;
-use super::state::StateFile;
 use super::{Found, LaneId, LaneState, Spool, name};
 use crate::config::SpoolSettings;
 
@@ -18,7 +17,6 @@ pub(crate) struct Directory {
     share: Arc<Share>,
     held: Arc<Held>,
     looking: Looking,
-    state: StateFile,
 }
 
 impl Directory {
@@ -30,7 +28,7 @@ impl Directory {
         let lock = own_lock(&*dir, incarnation)?;
         let share = Arc::new(Share::new(dir, incarnation));
         let held = Arc::new(Held::new(Arc::clone(&share), incarnation, lock, 0));
-        Ok(Self { share, held, looking: Looking::default(), state: StateFile::new(incarnation) })
+        Ok(Self { share, held, looking: Looking::default() })
     }
 
     /// The share of a lane.
@@ -54,12 +52,12 @@ impl Directory {
 
     /// Writes down what is owed in memory, for the next process to tell what was lost, should this one die.
     pub(crate) fn write_state(&mut self, lanes: &[LaneState]) -> io::Result<()> {
-        self.state.write(&*self.share.dir, lanes)
+        self.share.state().write(&*self.share.dir, lanes)
     }
 
     /// The process ends, and nothing is lost with it: what the lanes still owe is in their spools, which are closed.
-    pub(crate) fn close(mut self) {
-        self.state.remove(&*self.share.dir);
+    pub(crate) fn close(self) {
+        self.share.state().remove(&*self.share.dir);
         // Not left to the last owner's drop: the process may be gone before that.
         if !self.leaves_files() {
             let _ = self.share.dir.unlink(&name::lock(self.share.incarnation));

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
 use std::io;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use super::adopt::{Orphan, newer};
 use super::format::sum;
@@ -17,6 +17,7 @@ use super::segment::{Segment, Unreadable};
 use super::share::{Held, Share};
 use super::shelf::PAUSE;
 use super::{Found, state};
+use crate::clock;
 use crate::crash;
 
 /// Owners that are adopted at a time; each takes a lock and the segment that is being read.
@@ -292,7 +293,7 @@ impl Looking {
 
 /// Removes what somebody began and did not complete.
 fn remove_old(share: &Share, name: &str) {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos() as i64);
+    let now = clock::date().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos() as i64);
     if let Ok((changed, _)) = share.dir.look_at(name)
         && now.saturating_sub(changed) > NEW_FOR.as_nanos() as i64
     {

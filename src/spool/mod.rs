@@ -47,6 +47,8 @@ pub(crate) use directory::Directory;
 pub(crate) use disk::Disk;
 #[cfg(test)]
 pub(crate) use fs::Fs;
+#[cfg(all(test, unix))]
+pub(crate) use fs::{Dir, File, Names};
 pub(crate) use own::Spool;
 pub(crate) use state::LaneState;
 

@@ -3,7 +3,7 @@
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use super::format::{BATCH_HEAD, BatchHead, Counts, Head, PAYLOAD_MAX};
 use super::name::SegmentName;
@@ -11,6 +11,7 @@ use super::segment::Segment;
 use super::shelf::{PAUSE, Shelf};
 use super::{LaneId, Note, Place, Refused, Source, Taken, payload};
 use crate::batch::{Batch, Origin};
+use crate::clock;
 use crate::numbers::Numbers;
 
 /// A segment is not longer, unless one batch is.
@@ -126,6 +127,8 @@ impl Spool {
             mode: batch.mode(),
             tried: note.tried,
         };
+        let share = Arc::clone(&self.shelf.share);
+        share.state().leave_memory(&*share.dir, self.lane.fingerprint, batch.len() as u64);
         let at = segment.append(&*self.shelf.share.dir, bytes, head, held).map_err(Refused::Disk)?;
         self.shelf.usage.take(&self.shelf.share, segment.len - before);
         Ok(Place { segment: u64::from(segment.name.number), at })
@@ -133,7 +136,7 @@ impl Spool {
 
     /// The head of a new segment, and its length.
     fn head(&self, origin: &Arc<Origin>) -> (Head, u64) {
-        let created = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos() as i64);
+        let created = clock::date().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos() as i64);
         let head = Head {
             salt: Numbers::random_incarnation() as u64,
             created,

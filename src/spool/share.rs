@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::fs::{Dir, File};
 use super::name;
 use super::shelf::unlink;
+use super::state::StateFile;
 
 /// Files that are kept although nothing can be read from them any more, and their bytes.
 const ASIDE: usize = 16;
@@ -21,6 +22,7 @@ pub(super) struct Share {
     bytes: AtomicU64,
     usages: Mutex<HashMap<u64, Arc<Usage>>>,
     aside: Mutex<Aside>,
+    state: Mutex<StateFile>,
     /// Pipelines whose locks we hold beside our own.
     held: Mutex<HashSet<u128>>,
 }
@@ -44,6 +46,7 @@ impl Share {
             bytes: AtomicU64::new(0),
             usages: Mutex::default(),
             aside: Mutex::default(),
+            state: Mutex::new(StateFile::new(incarnation)),
             held: Mutex::default(),
         }
     }
@@ -60,6 +63,11 @@ impl Share {
 
     pub(super) fn bytes(&self) -> u64 {
         self.bytes.load(Ordering::Relaxed)
+    }
+
+    /// What is told of what this process has in memory.
+    pub(super) fn state(&self) -> MutexGuard<'_, StateFile> {
+        lock(&self.state)
     }
 
     pub(super) fn aside(&self) -> MutexGuard<'_, Aside> {

@@ -56,6 +56,17 @@ impl StateFile {
         Ok(())
     }
 
+    /// So many records of a lane are about to be written to disk. Told before: who died in between would be said to have
+    /// lost what the next process finds there.
+    pub(super) fn leave_memory(&mut self, dir: &dyn Dir, fingerprint: u64, records: u64) {
+        let mut lanes = self.written.clone();
+        let lane = lanes.iter_mut().find(|lane| lane.fingerprint == fingerprint && lane.waiting > 0);
+        if let Some(lane) = lane {
+            lane.waiting = lane.waiting.saturating_sub(records);
+            let _ = self.write(dir, &lanes);
+        }
+    }
+
     /// Nothing was lost.
     pub(super) fn remove(&mut self, dir: &dyn Dir) {
         if self.file.take().is_some() {

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::{Flush, Worker};
+use crate::clock;
 use crate::config::SpoolSettings;
 use crate::flush::Ticket;
 use crate::lane::Lane;
@@ -35,6 +36,9 @@ pub(crate) struct Disks {
     /// A full queue makes callers wait.
     waits: bool,
     all: Vec<Disk>,
+    /// Stands in for the disk itself.
+    #[cfg(test)]
+    pub(crate) fs: Option<std::sync::Arc<dyn spool::Fs>>,
 }
 
 /// A directory, and the lanes that have a share of it.
@@ -57,13 +61,13 @@ struct Share {
 
 impl Disks {
     pub(crate) fn new(incarnation: u128, waits: bool) -> Self {
-        Self { incarnation, waits, all: Vec::new() }
+        Self { incarnation, waits, ..Self::default() }
     }
 
     /// A lane is to have a share of a directory.
     pub(crate) fn share(&mut self, lane: usize, id: LaneId, settings: &SpoolSettings) {
         let at = self.all.iter().position(|disk| disk.path == settings.dir).unwrap_or_else(|| {
-            let (path, due) = (settings.dir.clone(), Instant::now());
+            let (path, due) = (settings.dir.clone(), clock::now());
             self.all.push(Disk {
                 path,
                 shares: Vec::new(),
@@ -85,7 +89,14 @@ impl Disks {
                 continue;
             }
             let dir = disk.path.display();
-            match open(&disk.path, self.incarnation) {
+            #[cfg(test)]
+            let opened = match &self.fs {
+                Some(fs) => Directory::open(&disk.path, &**fs, self.incarnation),
+                None => open(&disk.path, self.incarnation),
+            };
+            #[cfg(not(test))]
+            let opened = open(&disk.path, self.incarnation);
+            match opened {
                 Ok(directory) => {
                     for share in &disk.shares {
                         lanes[share.lane]
@@ -105,13 +116,68 @@ impl Disks {
         }
     }
 
+    /// Opens directories, and looks through them for what earlier processes left, a few milliseconds at a time; `tell`
+    /// hears of all that was come upon.
+    pub(crate) fn look(
+        &mut self,
+        lanes: &mut [Lane],
+        voice: &Voice,
+        now: Instant,
+        mut tell: impl FnMut(&Found, &Path),
+    ) {
+        self.open(lanes, voice, now);
+        for disk in &mut self.all {
+            let Some(directory) = disk.directory.as_mut().filter(|_| disk.is_looking || now >= disk.due) else {
+                continue;
+            };
+            let known: Vec<u64> = disk.shares.iter().map(|share| share.id.fingerprint).collect();
+            for found in directory.look(&known, now) {
+                tell(&found, &disk.path);
+                if let Found::Orphan { fingerprint, source } = found
+                    && let Some(share) = disk.shares.iter().find(|share| share.id.fingerprint == fingerprint)
+                {
+                    let lane = &mut lanes[share.lane];
+                    let (name, dir) = (lane.name(), disk.path.display());
+                    voice.say(
+                        Topic::at("adopted", share.lane),
+                        || format!("what an earlier process owed to {name} was found in {dir}, and is sent"),
+                        now,
+                    );
+                    lane.adopt(source, now);
+                }
+            }
+            disk.is_looking = !directory.seen_all();
+            disk.due = now + LOOK_EVERY;
+        }
+    }
+
+    /// Writes down what would be lost with the process: at once where that became less, so that the next one never says
+    /// of a record that it was lost that was not.
+    pub(crate) fn write_state(&mut self, lanes: &[Lane], now: Instant) {
+        for disk in &mut self.all {
+            let Some(directory) = &mut disk.directory else { continue };
+            let state = |share: &Share| {
+                let (waiting, in_flight) = lanes[share.lane].at_risk();
+                LaneState { fingerprint: share.id.fingerprint, label: share.id.label.clone(), waiting, in_flight }
+            };
+            let is_less = |(is, was): (&Share, &LaneState)| lanes[is.lane].at_risk().0 < was.waiting;
+            let is_due = disk.state_at.is_none_or(|at| now >= at + STATE_EVERY);
+            if is_due || disk.shares.iter().zip(&disk.state).any(is_less) {
+                let states: Vec<_> = disk.shares.iter().map(state).collect();
+                if states != disk.state && directory.write_state(&states).is_ok() {
+                    (disk.state, disk.state_at) = (states, Some(now));
+                }
+            }
+        }
+    }
+
     /// Somebody waits: a process that just ended may have left something.
-    pub(super) fn look_soon(&mut self, now: Instant) {
+    pub(crate) fn look_soon(&mut self, now: Instant) {
         self.all.iter_mut().for_each(|disk| disk.due = now);
     }
 
     /// The end: nothing is lost from here on.
-    pub(super) fn close(&mut self) {
+    pub(crate) fn close(&mut self) {
         self.all.drain(..).filter_map(|disk| disk.directory).for_each(Directory::close);
     }
 }
@@ -127,55 +193,15 @@ fn open(_: &Path, _: u128) -> io::Result<Directory> {
 }
 
 impl Worker {
-    /// Opens directories, and looks through them for what earlier processes left, a few milliseconds at a time.
     pub(super) fn look_for_orphans(&mut self, now: Instant) {
-        self.disks.open(&mut self.lanes, &self.voice, now);
-        for disk in &mut self.disks.all {
-            let Some(directory) = disk.directory.as_mut().filter(|_| disk.is_looking || now >= disk.due) else {
-                continue;
-            };
-            let known: Vec<u64> = disk.shares.iter().map(|share| share.id.fingerprint).collect();
-            for found in directory.look(&known, now) {
-                tell(&found, &disk.path, &self.voice, now);
-                if let Found::Orphan { fingerprint, source } = found
-                    && let Some(share) = disk.shares.iter().find(|share| share.id.fingerprint == fingerprint)
-                {
-                    let lane = &mut self.lanes[share.lane];
-                    let (name, dir) = (lane.name(), disk.path.display());
-                    self.voice.say(
-                        Topic::at("adopted", share.lane),
-                        || format!("what an earlier process owed to {name} was found in {dir}, and is sent"),
-                        now,
-                    );
-                    lane.adopt(source, now);
-                }
-            }
-            disk.is_looking = !directory.seen_all();
-            disk.due = now + LOOK_EVERY;
-        }
+        let Self { disks, lanes, voice, .. } = self;
+        disks.look(lanes, voice, now, |found, path| tell(found, path, voice, now));
     }
 
-    /// Writes down what would be lost with the process: at once where that became less, so that the next one never says
-    /// of a record that it was lost that was not.
     pub(super) fn write_state(&mut self, now: Instant) {
         // What is in a ring is not lost, and is told by who finds it.
-        if self.intake.queue.has_places() {
-            return;
-        }
-        for disk in &mut self.disks.all {
-            let Some(directory) = &mut disk.directory else { continue };
-            let state = |share: &Share| {
-                let (waiting, in_flight) = self.lanes[share.lane].at_risk();
-                LaneState { fingerprint: share.id.fingerprint, label: share.id.label.clone(), waiting, in_flight }
-            };
-            let is_less = |(is, was): (&Share, &LaneState)| self.lanes[is.lane].at_risk().0 < was.waiting;
-            let is_due = disk.state_at.is_none_or(|at| now >= at + STATE_EVERY);
-            if is_due || disk.shares.iter().zip(&disk.state).any(is_less) {
-                let states: Vec<_> = disk.shares.iter().map(state).collect();
-                if states != disk.state && directory.write_state(&states).is_ok() {
-                    (disk.state, disk.state_at) = (states, Some(now));
-                }
-            }
+        if !self.intake.queue.has_places() {
+            self.disks.write_state(&self.lanes, now);
         }
     }
 

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::sync::Mutex;
+use std::time::SystemTime;
 
 use super::*;
 use crate::batch::Mode;
