@@ -43,12 +43,13 @@ mod support;
 
 use std::fmt::Write as _;
 use std::hint::black_box;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use logchute::backend::{Backend, Batch, Facts, Ndjson, Payload};
-use logchute::{Builder, Destination, Guard};
+use logchute::{Acceptance, Builder, Destination, Guard};
 use support::OtherProcess;
 use support::alloc::Counting;
 use support::floors::{Nothing, Text};
@@ -67,6 +68,8 @@ enum To {
     Text,
     LogText,
     Logchute,
+    /// The same, with the crash-proof ring as its queue, on tmpfs where `/dev/shm` is one.
+    Ring,
     /// The worker stands still and the queue is full, so each record is dropped.
     Stalled,
 }
@@ -101,7 +104,7 @@ macro_rules! cases {
 }
 
 // name, what is shown, whom the calls are made to, the call, open spans, threads, floor
-const CASES: [Case; 17] = cases! {
+const CASES: [Case; 20] = cases! {
     "clock"      "the clock, subtracted from p50 to p999": Nobody empty, 0, 1, "";
     "nothing"    "floor: a layer that does nothing": Nothing support::event, 0, 1, "text";
     "text"       "floor: formatting as text": Text support::event, 0, 1, "text";
@@ -110,6 +113,9 @@ const CASES: [Case; 17] = cases! {
     "five"       "… in five nested spans, six fields": Logchute support::event, 5, 1, "text";
     "long"       "… and 400 bytes more: a boxed frame": Logchute long, 0, 1, "text-long";
     "text-long"  "floor: formatting the same as text": Text long, 0, 1, "text-long";
+    "ring"       "the ring: message and four fields": Ring support::event, 0, 1, "text";
+    "ring-long"  "the ring: … and 400 bytes more": Ring long, 0, 1, "text-long";
+    "ring-four"  "the ring: 4 threads": Ring support::event, 0, 4, "text";
     "disabled"   "disabled: DEBUG, filter INFO": Logchute disabled, 0, 1, "text";
     "full"       "full queue: dropped and counted": Stalled support::event, 0, 1, "text";
     "two"        "2 threads": Logchute support::event, 0, 2, "text";
@@ -200,8 +206,12 @@ impl Backend for Stall {
 }
 
 fn logchute(to: impl Into<Destination>) -> Guard {
+    started(Builder::new().send_to(to))
+}
+
+fn started(builder: Builder) -> Guard {
     // What is lost at the end of a case is no news, and its lines would tear the table.
-    let logs = Builder::new().send_to(to).shutdown_limit(Duration::ZERO).on_diagnostic(|_| {}).start().unwrap();
+    let logs = builder.shutdown_limit(Duration::ZERO).on_diagnostic(|_| {}).start().unwrap();
     logs.install(registry()).unwrap();
     logs
 }
@@ -226,6 +236,11 @@ fn with(case: &Case, run: impl FnOnce(fn(u64))) {
             None
         }
         To::Logchute => Some(logchute(Ndjson::new(url))),
+        To::Ring => {
+            let logs = started(Builder::new().send_to(Ndjson::new(url)).ring_dir(ring_dir()));
+            assert_eq!(logs.health().acceptance, Acceptance::ProcessCrash, "no ring in {}", ring_dir().display());
+            Some(logs)
+        }
         To::Stalled => Some(logchute(Stall(Ndjson::new(url), Mutex::new(stall)))),
     };
     if case.to == To::Stalled {
@@ -250,6 +265,16 @@ fn with(case: &Case, run: impl FnOnce(fn(u64))) {
         assert_eq!(lost, case.to == To::Stalled, "{}: {}", case.name, logs.ledger());
         let _ = logs.shutdown(Duration::ZERO);
     }
+    if case.to == To::Ring {
+        let _ = std::fs::remove_dir_all(ring_dir());
+    }
+}
+
+/// Of this process alone, so that nothing is adopted.
+fn ring_dir() -> PathBuf {
+    let shared = Path::new("/dev/shm");
+    let parent = if shared.is_dir() { shared.to_owned() } else { std::env::temp_dir() };
+    parent.join(format!("logchute-emit-{}", std::process::id()))
 }
 
 /// For `instructions.sh`: a thousand calls, or the names of all cases and of the functions that callgrind is to watch.

@@ -128,6 +128,10 @@ impl Handle {
 
     /// Flushes, then ends the pipeline: what is still owed when `limit` is over is dropped as `deadline`, and records
     /// that come later are dropped as `shutdown`. Calling it again returns the last ledger.
+    ///
+    /// With a [spool](crate::Builder::spool_dir) what is still owed is kept there instead, for the next process that is given
+    /// the directory: owed on disk, not lost, and [not settled](Report::settled). What an earlier process owed is not waited
+    /// for.
     pub fn shutdown(&self, limit: Duration) -> Report {
         self.core.shutdown(limit)
     }

@@ -179,7 +179,7 @@ pub struct DestinationLedger {
     /// How sure `delivered` is: with [`Delivery::BestEffort`] it counts what the system took to send, as the store never
     /// says that it has it.
     pub delivery: Delivery,
-    /// Taken over from an earlier process.
+    /// Taken over from an earlier process, as far as it was found: files are opened one after the other.
     pub adopted: u64,
     /// Held back by the destination's own filter.
     pub filtered: u64,
@@ -193,7 +193,7 @@ pub struct DestinationLedger {
     pub dropped: Losses,
     /// Held in memory until the store has them.
     pub owed_memory: u64,
-    /// Held on disk until the store has them.
+    /// Held on disk alone until the store has them; what is in memory as well is counted there.
     pub owed_disk: u64,
 }
 
@@ -357,7 +357,8 @@ impl Report {
     }
 
     /// Whether every record that was handed over before the call was settled within the limit:
-    /// delivered, rejected, dropped or filtered, but no longer owed.
+    /// delivered, rejected, dropped or filtered, but no longer owed, in memory or on disk. What an earlier process owed does
+    /// not count here.
     #[must_use]
     pub fn settled(&self) -> bool {
         self.settled

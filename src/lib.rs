@@ -94,6 +94,7 @@
 //! | feature | what it brings |
 //! |---|---|
 //! | `tls` (default) | `https` destinations, by rustls with ring and the platform's roots |
+//! | `crash-proof` | [`Builder::ring_dir`]: what was accepted outlives the process. Linux; the only `unsafe` code is behind it |
 //! | `testing` | `logchute::testing`: a scripted store, and a capture that is scoped to a test |
 //! | `backoff` | [`Destination::retry`] takes a `backoff::ExponentialBackoff`. Off by default: that crate is unmaintained |
 

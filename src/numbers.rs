@@ -22,7 +22,7 @@ impl Numbers {
     }
 
     /// Goes on where another one left off, whose last time this was.
-    #[cfg(feature = "crash-proof")]
+    #[cfg(all(feature = "crash-proof", target_os = "linux"))]
     pub(crate) fn continued(incarnation: u128, last: i64) -> Self {
         Self { last, ..Self::new(incarnation, true) }
     }

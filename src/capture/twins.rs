@@ -5,15 +5,20 @@
 
 use std::collections::HashSet;
 use std::fmt;
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 
-use arc_swap::ArcSwap;
+use arc_swap::ArcSwapOption;
 use tracing::field::{Field, Visit};
 use tracing::{Event, Metadata};
 
 type Places = HashSet<(usize, u32)>;
 
-static ADMITTED: LazyLock<ArcSwap<Places>> = LazyLock::new(ArcSwap::default);
+/// Not made at its first use: a fork in that moment would leave it half made in the child, which then waits for ever.
+static ADMITTED: ArcSwapOption<Places> = ArcSwapOption::const_empty();
+
+fn is_admitted(place: (usize, u32)) -> bool {
+    ADMITTED.load().as_ref().is_some_and(|places| places.contains(&place))
+}
 
 fn place(file: Option<&str>, line: Option<u32>) -> Option<(usize, u32)> {
     Some((file?.as_ptr() as usize, line?))
@@ -22,12 +27,12 @@ fn place(file: Option<&str>, line: Option<u32>) -> Option<(usize, u32)> {
 /// Remembers a callsite that the layer admits; once for each callsite and change of a filter.
 pub(super) fn remember(callsite: &Metadata<'_>) {
     if let Some(place) = place(callsite.file(), callsite.line())
-        && !ADMITTED.load().contains(&place)
+        && !is_admitted(place)
     {
         ADMITTED.rcu(|places| {
-            let mut places = Places::clone(places);
+            let mut places = places.as_deref().cloned().unwrap_or_default();
             places.insert(place);
-            Arc::new(places)
+            Some(Arc::new(places))
         });
     }
 }
@@ -55,7 +60,7 @@ pub(super) fn is_bridged_twin(event: &Event<'_>) -> bool {
     }
     let mut origin = Origin::default();
     event.record(&mut origin);
-    origin.file.zip(origin.line).is_some_and(|place| ADMITTED.load().contains(&place))
+    origin.file.zip(origin.line).is_some_and(is_admitted)
 }
 
 /// Whether a log record was made by a tracing event, or a span, that a layer of ours has: of this kind, in the subscriber
@@ -64,6 +69,6 @@ pub(super) fn is_twin<L: 'static>(record: &log::Record<'_>) -> bool {
     // The macros of `log` give a static name. What `tracing` makes of its events does not, and a record of each may come
     // from one line: a macro of the application that calls both facades.
     record.file_static().is_none()
-        && place(record.file(), record.line()).is_some_and(|place| ADMITTED.load().contains(&place))
+        && place(record.file(), record.line()).is_some_and(is_admitted)
         && tracing::dispatcher::get_default(|subscriber| subscriber.is::<L>())
 }

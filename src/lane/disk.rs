@@ -115,6 +115,8 @@ pub(super) struct Disk {
     epoch: Epoch,
     next: u64,
     dropped: [u64; 6],
+    /// Records that are left to the next process.
+    left: u64,
 }
 
 /// The ids of jobs that were read back: apart from those of jobs that were sealed here.
@@ -130,6 +132,7 @@ impl Disk {
             epoch: Epoch { at: Instant::now(), nanos },
             next: 1,
             dropped: [0; 6],
+            left: 0,
         }
     }
 
@@ -174,7 +177,7 @@ impl Disk {
     /// Records that are owed and not in memory.
     pub(super) fn owed(&self) -> u64 {
         let own = self.own.as_ref().map_or(0, |own| own.spool.owed());
-        own + self.adopted.iter().map(|adopted| adopted.source.owed()).sum::<u64>()
+        self.left + own + self.adopted.iter().map(|adopted| adopted.source.owed()).sum::<u64>()
     }
 
     /// Why what does not fit into memory is lost.
@@ -327,6 +330,9 @@ impl Disk {
     /// What became known since this was last asked. Sources of which nothing is left are gone with that.
     pub(super) fn news(&mut self) -> News {
         let mut news = News::default();
+        if self.own.is_none() && self.adopted.is_empty() {
+            return news;
+        }
         news.dropped.push((Reason::SpoolFull, std::mem::take(&mut self.dropped)));
         let own = self.own.iter_mut().map(|own| &mut *own.spool as &mut dyn Source);
         for source in own.chain(self.adopted.iter_mut().map(|adopted| &mut *adopted.source)) {
@@ -346,6 +352,13 @@ impl Disk {
     pub(super) fn close(&mut self) -> bool {
         let failed = self.own.as_mut().and_then(|own| own.spool.close());
         self.is_told_of(failed)
+    }
+
+    /// Gives up files and locks, which are the next process's from here on.
+    pub(super) fn let_go(&mut self) {
+        self.left = self.owed();
+        self.own = None;
+        self.adopted.clear();
     }
 
     fn is_told_of(&mut self, failed: Option<io::Error>) -> bool {

@@ -183,8 +183,13 @@ impl Lane {
         let mut dropped = Vec::new();
         let fits = self.backlog.make_room(bytes, |oldest| dropped.push(oldest));
         for mut oldest in dropped {
-            self.give_up(&mut oldest, self.backlog.disk.reason());
-            self.put_back(oldest);
+            // What stands on disk as a whole need not be lost.
+            if !oldest.copies().is_empty() && oldest.copied_in_vain() == 0 {
+                self.backlog.disk.put_back(&oldest);
+            } else {
+                self.give_up(&mut oldest, self.backlog.disk.reason());
+                self.put_back(oldest);
+            }
         }
         fits
     }
@@ -255,6 +260,7 @@ impl Lane {
             self.backlog.disk.write(&mut job, true, now);
             self.tell_of_disk(now);
         }
+        self.relieved_in_vain = None;
         self.backlog.push(job);
     }
 
@@ -352,6 +358,7 @@ impl Lane {
 
     /// What becomes of a job that is not in flight any more.
     fn put_back(&mut self, job: Job) {
+        self.relieved_in_vain = None;
         if job.is_settled() {
             self.backlog.disk.settle(&job);
         } else if job.is_adopted() {

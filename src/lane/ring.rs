@@ -23,7 +23,7 @@ pub(super) struct Hold {
 
 /// Whether a number is a place in the ring.
 fn is_place(number: u64) -> bool {
-    number % 8 == 0
+    number.is_multiple_of(8)
 }
 
 impl Lane {

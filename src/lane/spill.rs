@@ -202,6 +202,8 @@ impl Lane {
         }
         self.backlog.disk.close();
         self.tell_of_disk(now);
+        self.hear_of_disk();
+        self.backlog.disk.let_go();
     }
 
     /// Writes down what was lost and found on disk.

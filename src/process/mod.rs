@@ -19,6 +19,9 @@ static FIRST: AtomicU32 = AtomicU32::new(0);
 
 /// A pipeline is made in this process.
 pub(crate) fn remember() {
+    // Made at its first use, and asked for at the end of the process: a fork in that moment would leave it half made in the
+    // child, whose exit then waits for ever.
+    let _ = io::stdout();
     let _ = FIRST.compare_exchange(0, process::id(), Ordering::AcqRel, Ordering::Relaxed);
 }
 

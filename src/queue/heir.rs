@@ -1,4 +1,8 @@
 //! Who takes over what the ring of an earlier process owes, and what is found there.
+#![cfg_attr(
+    not(all(feature = "crash-proof", target_os = "linux")),
+    allow(dead_code, reason = "where there is no ring")
+)]
 
 use tracing_subscriber::filter::Targets;
 

@@ -30,8 +30,10 @@ use crate::ledger::{Losses, Reason};
 use crate::mute;
 use channel::Channel;
 pub(crate) use drain::Drain;
-pub(crate) use heir::{Heir, Inheritance};
+pub(crate) use heir::Heir;
 use losses::LossCounters;
+#[cfg(all(feature = "testing", feature = "crash-proof", target_os = "linux"))]
+pub(crate) use ring::recover_any;
 pub(crate) use ring::{Orphans, Ring, Shut};
 use room::Room;
 pub(crate) use wake::Wake;
@@ -48,9 +50,10 @@ pub(crate) struct Queue {
     wake: Wake,
 }
 
+#[allow(clippy::large_enum_variant, reason = "there is one of it")]
 enum Way {
     Channel(Channel),
-    Ring(Box<Ring>),
+    Ring(Ring),
 }
 
 impl Queue {
@@ -59,7 +62,7 @@ impl Queue {
     }
 
     pub(crate) fn with_ring(ring: Ring, overflow: Overflow) -> Self {
-        Self::over(Way::Ring(Box::new(ring)), overflow)
+        Self::over(Way::Ring(ring), overflow)
     }
 
     fn over(way: Way, overflow: Overflow) -> Self {

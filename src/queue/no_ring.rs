@@ -9,6 +9,7 @@ use crate::resource::Resource;
 
 pub(crate) enum Ring {}
 
+#[allow(dead_code, reason = "nothing is ever refused by it")]
 pub(crate) enum Shut {
     Full,
     Closed,

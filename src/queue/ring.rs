@@ -35,6 +35,8 @@ use file::Made;
 pub(crate) use order::Shut;
 use order::{COUNT_MASK, Found, Memory, Order};
 pub(crate) use orphans::Orphans;
+#[cfg(feature = "testing")]
+pub(crate) use orphans::recover_any;
 use sites::Sites;
 
 pub(crate) struct Ring {

@@ -21,6 +21,8 @@ mod directory;
 mod disk;
 mod format;
 mod fs;
+#[cfg(feature = "testing")]
+pub(crate) mod fuzz;
 mod look;
 mod name;
 mod own;

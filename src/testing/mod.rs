@@ -21,5 +21,25 @@ pub use crate::crash::arm_crash;
 // For `benches/herd.rs` alone.
 #[doc(hidden)]
 pub use crate::lane::herd::{Herd, peak_over_mean};
+// For `fuzz/` alone.
+#[doc(hidden)]
+pub use crate::spool::fuzz::check_spool;
 pub use capture::{Attached, Capture, CaptureHandle, capture};
 pub use store::{Answer, Gate, Received, Request, Store};
+
+/// Reads any bytes as the file of a [ring](crate::Builder::ring_dir) whose process died, for a fuzzer; returns how many
+/// records came of it.
+///
+/// # Panics
+///
+/// If what is found cannot be.
+///
+/// # Examples
+///
+/// ```
+/// assert_eq!(logchute::testing::recover_ring(b"no ring"), 0);
+/// ```
+#[cfg(all(feature = "crash-proof", target_os = "linux"))]
+pub fn recover_ring(bytes: &[u8]) -> usize {
+    crate::queue::recover_any(bytes)
+}

@@ -403,9 +403,15 @@ fn tee_alone() -> ExitCode {
             log(&format!("child {round}.0"), 0..10);
             other.join().unwrap();
             let ledger = logs.ledger();
-            std::process::exit(if ledger.emitted == 20 && ledger.balances() { 0 } else { 1 });
+            if ledger.emitted != 20 || ledger.lost() > 0 || !ledger.balances() {
+                say(&format!("round {round}: {ledger}"));
+                std::process::exit(1);
+            }
+            std::process::exit(0);
         }
-        if wait(pid, WATCHDOG) != Ok(0) {
+        let ended = wait(pid, WATCHDOG);
+        if ended != Ok(0) {
+            eprintln!("round {round}: {ended:?}");
             return ExitCode::FAILURE;
         }
     }

@@ -22,6 +22,8 @@ mod overflow;
 mod poison;
 mod quarantine;
 mod retry;
+#[cfg(target_os = "linux")]
+mod ring;
 mod splunk;
 #[cfg(unix)]
 mod spool;

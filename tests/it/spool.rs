@@ -10,7 +10,7 @@ use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use logchute::testing::{Received, Store};
+use logchute::testing::{Answer, Received, Store};
 use logchute::{
     Acceptance, BacklogOverflow, Builder, Destination, DestinationLedger, DestinationState, Handle, Overflow, Reason,
     Record, Report, Severity, SpoolUse,
@@ -205,6 +205,17 @@ fn d5_what_is_owed_at_the_end_is_sent_by_the_next_process_under_the_name_and_ids
         drop((first, second));
         assert_eq!(dir.names(), [""; 0]);
     }
+}
+
+#[test]
+fn d5_what_is_in_flight_at_a_store_that_does_not_answer_is_on_disk_at_the_end() {
+    let (dir, silent) = (Dir::new("silent"), Store::with(|_| Answer::silence()));
+    let (builder, diary) = spooling(&silent, &dir.0);
+    let logs = builder.start().unwrap();
+    fill(&logs, 1, 300);
+    let _ = logs.flush(ms(10));
+    until("a request is under way", || silent.request_count() > 0);
+    let _ = leave(&logs, &diary, 300);
 }
 
 #[test]

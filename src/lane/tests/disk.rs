@@ -581,3 +581,29 @@ fn what_would_be_lost_with_the_process_is_what_is_not_on_disk() {
     desk.lane.spool_all(desk.now + MS(1_000), desk.now);
     assert_eq!(desk.lane.at_risk(), (1, 0));
 }
+
+#[test]
+fn what_comes_within_a_moment_goes_to_disk_as_it_is_sealed() {
+    let (mut desk, _) = Desk::spooling(SpoolUse::Overflow, 4, OLDEST);
+    // Nearly half of the memory is in flight, where it stays, and the open batch is the rest of it.
+    (0..4).for_each(|_| desk.emit_together(120));
+    assert!(desk.lane.other_bytes() > 24 * KIB && desk.under_way().len() == 4);
+    (0..5_000).for_each(|_| desk.add());
+    let (_, memory, disk, dropped) = desk.balance();
+    assert_eq!(dropped, 0, "{memory} in memory, {disk} on disk");
+    assert!(desk.held() <= 64 * KIB);
+}
+
+#[test]
+fn what_stands_on_disk_is_not_lost_with_the_memory() {
+    let (mut desk, shelf) = Desk::spooling(SpoolUse::Exit, 1, OLDEST);
+    desk.outage(20);
+    desk.lane.spool_all(desk.now + MS(1_000), desk.now);
+    assert_eq!(shelf.len(), 20);
+    shelf.boards().fails = Some(ErrorKind::StorageFull);
+    desk.outage(200);
+    let (_, _, disk, dropped) = desk.balance();
+    assert!(disk > 100 && dropped > 0, "{disk} on disk, {dropped} dropped");
+    let came = desk.drain_all();
+    assert_eq!(came.iter().filter(|(_, sequence)| *sequence < 200).count(), 200);
+}

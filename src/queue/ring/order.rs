@@ -280,10 +280,6 @@ impl<M: Memory> Order<M> {
         }
     }
 
-    pub(crate) fn is_closed(&self) -> bool {
-        self.memory.load(place::TAIL, Acquire) & CLOSED != 0
-    }
-
     /// Records accepted, modulo 2^31.
     pub(crate) fn accepted(&self) -> u32 {
         (self.memory.load(place::TAIL, Acquire) >> 33) as u32

@@ -21,7 +21,7 @@ use crate::batch::{Mode, Origin, Stored};
 use crate::frame::{RecordId, RecordRef, Severity};
 use crate::numbers::Numbers;
 use crate::process::OwnFile;
-use crate::queue::{Heir, Inheritance};
+use crate::queue::heir::{Heir, Inheritance};
 use crate::spool::{Place, Source, Taken};
 
 /// What a file is called that cannot be read; so many of them are kept to be looked at.
@@ -306,6 +306,37 @@ fn chunks(
         (held, count) = (held + frame.len(), count + 1);
     }
     (chunks, damaged)
+}
+
+/// Reads any bytes as a ring's file, for a fuzzer: once as they are, and once as what stands behind a head that is sound, so
+/// that all else is reached. Returns how many records came of it.
+///
+/// # Panics
+///
+/// If a record is found outside of what is owed, or twice.
+#[cfg(feature = "testing")]
+pub(crate) fn recover_any(bytes: &[u8]) -> usize {
+    let resource = crate::resource::Resource::new("fuzz");
+    let Some(header) = super::header::Header::new(1, &resource, 0x5eed, 0, 4096) else { return 0 };
+    let mut image = header.encode();
+    image.resize(header.file_bytes(), 0);
+    let changing = (place::TAIL * 8, (place::LAST_TIME + 1) * 8);
+    let places = (changing.0..changing.1).chain(header.dictionary * 8..image.len());
+    places.zip(bytes).for_each(|(at, &byte)| image[at] = byte);
+    let heir = Heir { fingerprint: 1, wanted: Default::default(), records: 7, bytes: 4096 };
+    let mut found = 0;
+    for image in [bytes, &image] {
+        let Ok(survey) = Survey::of(image) else { continue };
+        let mut frames = survey.frames(image, survey.consumed..survey.end);
+        let (mut frame, mut last) = (Vec::new(), None);
+        while let Some(standing) = frames.next(&mut frame) {
+            assert!(last < Some(standing.position) && standing.next <= survey.end, "{standing:?}");
+            last = Some(standing.position);
+            found += 1;
+        }
+        chunks(&survey, image, survey.consumed, Some(&heir));
+    }
+    found
 }
 
 fn time_of(frame: &[u8]) -> i64 {

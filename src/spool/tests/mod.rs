@@ -3,8 +3,10 @@
 mod basics;
 mod damage;
 mod faults;
+mod golden;
 mod model;
 mod shared;
+mod speed;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -19,7 +19,8 @@ use crate::frame::{Callsite, Frame, Key, RecordId, RecordRef, Severity};
 use crate::health::Acceptance;
 use crate::ledger::Reason;
 use crate::numbers::Numbers;
-use crate::queue::{Heir, Inheritance, Queue};
+use crate::queue::heir::Inheritance;
+use crate::queue::{Heir, Queue};
 use crate::resource::Resource;
 use crate::spool::Source;
 
@@ -473,4 +474,29 @@ fn who_waits_for_room_in_a_ring_gets_it_when_something_is_released() {
     });
     pushed -= drain(&queue, &mut Numbers::new(INCARNATION, true), usize::MAX).len() as i64;
     assert_eq!((pushed, queue.losses().total()), (-20, 0));
+}
+
+/// `cargo test --release --lib --features crash-proof recovery_of_eight -- --ignored --nocapture`
+#[test]
+#[ignore = "a measurement"]
+fn recovery_of_eight_mib_is_quick() {
+    let dir = Dir::new("quick");
+    let dying = queue(&dir.0, 8 << 20);
+    while dying.losses().total() == 0 {
+        let frame =
+            Frame::of(Callsite::Static(sites()[0]), Severity::Info, 1, |w| w.fields.message_str(&"x".repeat(100)));
+        offer(&dying, frame);
+    }
+    let records = dying.accepted(0);
+    drop(dying);
+    let begun = Instant::now();
+    let mut found = look(&dir, &[heir(OPS)]);
+    let looked = begun.elapsed();
+    let mut read = 0;
+    while let Some(taken) = found.shares[0].1.next(Instant::now()) {
+        read += taken.stored.len();
+        found.shares[0].1.settle(taken.place);
+    }
+    println!("{records} records of 8 MiB: found in {looked:?}, all read in {:?}", begun.elapsed());
+    assert_eq!(read as u64, records);
 }
