@@ -3,7 +3,7 @@
 use std::os::unix::process::ExitStatusExt as _;
 use std::sync::{Arc, Barrier};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use logchute::testing::{Answer, Store};
 
@@ -74,7 +74,42 @@ fn main() {
         assert!(store.records().iter().any(|record| record.level == "fatal"), "{end:#?}");
         assert!(store.messages().len() > RECORDS, "{end:#?}");
     }));
+    cases.push(case("d6_last_words_of_eight_threads_are_there_at_the_next_start", last_words_in_a_ring));
     support::run(cases);
+}
+
+/// The store is away when they panic, and back when the next process starts.
+fn last_words_in_a_ring() {
+    let dir = std::env::temp_dir().join(format!("logchute-abort-{}", std::process::id()));
+    let store = Store::refusing();
+    let victim = |role: &str| {
+        Victim::new(role)
+            .env("LOGCHUTE_URL", format!("ndjson+{}/ndjson", store.url()))
+            .env("LOGCHUTE_RING_DIR", &dir)
+            .env("LOGCHUTE_TEE", "off")
+    };
+    let end = victim("eight_at_once").run();
+    assert_eq!(end.status.signal(), Some(SIGABRT), "{end:#?}");
+    store.come_back();
+    let next = victim("takes_over").env("RINGS", &dir).run();
+    next.assert_well();
+    let messages = store.messages();
+    let records = messages.iter().filter(|message| message.starts_with("record ")).count();
+    assert_eq!(records, RECORDS, "{end:#?} {next:#?}");
+    assert!(store.records().iter().any(|record| record.level == "fatal"), "{messages:?} {end:#?}");
+    assert_eq!(std::fs::read_dir(&dir).unwrap().count(), 0, "nothing is left");
+    let _ = std::fs::remove_dir(&dir);
+}
+
+/// Delivers what others have left: until no ring but its own is there.
+fn take_over() {
+    let logs = logchute::init().unwrap();
+    let dir = std::env::var_os("RINGS").unwrap();
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while std::fs::read_dir(&dir).unwrap().count() > 1 && Instant::now() < deadline {
+        let _ = logs.flush(Duration::from_millis(100));
+        thread::sleep(Duration::from_millis(10));
+    }
 }
 
 fn run(way: &str, store: &Store, shutdown: &str) -> End {
@@ -95,6 +130,7 @@ fn end(way: &str, store: &Store, shutdown: &str) -> End {
 
 fn victim(way: &str) {
     match way {
+        "takes_over" => return take_over(),
         "hook_logs" | "hook_exits" => {
             let exits = way == "hook_exits";
             let before = std::panic::take_hook();
