@@ -105,7 +105,7 @@ pub(crate) fn victim(role: &str) -> ExitCode {
             let logs = logchute::init().unwrap();
             log("parent", 0..10);
             let parent = std::process::id();
-            let child = with_child(|| {
+            let _ = with_child(|| {
                 logs.after_fork().unwrap();
                 log("child", 0..1);
                 let patience = Instant::now() + 3 * WATCHDOG;
@@ -119,7 +119,6 @@ pub(crate) fn victim(role: &str) -> ExitCode {
                 }
                 let _ = logs.flush(WATCHDOG);
             });
-            drop(child);
             ExitCode::SUCCESS
         }
         "noticed" => {

@@ -71,7 +71,7 @@ impl Plan {
         let shared = Config {
             to: Vec::new(),
             spool: None,
-            backlog_bytes: 64 * 1024 << random.u32(..5),
+            backlog_bytes: (64 * 1024) << random.u32(..5),
             overflow: if random.u8(..3) > 0 { BacklogOverflow::DropOldest } else { BacklogOverflow::DropNewest },
             in_flight: if random.bool() { 1 } else { 4 },
             retry_for: Duration::from_secs(if random.u8(..4) == 0 { 120 } else { 24 * 3600 }),

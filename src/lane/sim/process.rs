@@ -196,9 +196,9 @@ impl Process {
         self.disks.look(&mut self.lanes, &self.voice, now, |found, _| {
             env.say(|| format!("p{number} finds {}", told(found)));
             match found {
-                Found::Lost { fingerprint, at_least, .. } => {
+                Found::Lost { label, at_least, .. } => {
                     for dest in &mut env.dests {
-                        if LaneId::of("sim", &dest.url, None).fingerprint == *fingerprint {
+                        if LaneId::of("sim", &dest.url, None).label == *label {
                             dest.told_lost += at_least;
                         }
                     }

@@ -143,8 +143,11 @@ pub(super) fn segment_of(batches: &[Stored]) -> (String, Vec<u8>) {
     (name, bytes)
 }
 
+/// A directory, what it gave for the lane, and the names of bad files with the reasons.
+type Adopted = (Directory, Vec<Box<dyn Source>>, Vec<(String, String)>);
+
 /// What comes of a directory with this file: its sources, and all that was found.
-pub(super) fn adopt(ram: &Ram) -> (Directory, Vec<Box<dyn Source>>, Vec<(String, String)>) {
+pub(super) fn adopt(ram: &Ram) -> Adopted {
     let mut directory = Directory::open(Path::new("x"), ram, u128::MAX).unwrap();
     let (mut sources, mut bad) = (Vec::new(), Vec::new());
     for found in look(&mut directory, &[lane("a").fingerprint]) {

@@ -122,8 +122,8 @@ fn positions_go_on_past_four_billion_words() {
     for at in [place::CONSUMED, place::DRAINED] {
         memory.words[at].store(far, Ordering::Relaxed);
     }
-    let units = far / 8 & u64::from(u32::MAX);
-    memory.words[place::TAIL].store((1 << 33) * 77 | units, Ordering::Relaxed);
+    let units = (far / 8) & u64::from(u32::MAX);
+    memory.words[place::TAIL].store(((1 << 33) * 77) | units, Ordering::Relaxed);
     memory.words[place::ENDS].store(units << 32 | units, Ordering::Relaxed);
     memory.words[place::DRAINED_COUNT].store(77, Ordering::Relaxed);
     for number in 0..50 {
