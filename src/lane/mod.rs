@@ -258,7 +258,9 @@ impl Lane {
             job.stored_mut().shrink();
         }
         if self.backlog.disk.takes_all() {
-            self.backlog.disk.write(&mut job, true, now);
+            if self.write_those_before(job.number, now) {
+                self.backlog.disk.write(&mut job, true, now);
+            }
             self.tell_of_disk(now);
         }
         self.relieved_in_vain = None;

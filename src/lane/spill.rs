@@ -48,12 +48,14 @@ impl Lane {
         settings.fsync.filter(|_| self.disk_trouble.is_none())
     }
 
-    /// Records that would be lost with the process: those that wait, and those that may be at the store.
+    /// Records that would be lost with the process: those that were never sent, and those that may be at the store, whatever
+    /// became of the request.
     pub(crate) fn at_risk(&self) -> (u64, u64) {
         let in_memory = |job: &&Job| job.copies().is_empty() && !self.stands_in_ring(job.stored());
-        let waiting = self.backlog.waiting().filter(in_memory).map(Job::owed).sum::<u64>();
+        let jobs = || self.backlog.waiting().chain(self.flights.jobs()).filter(in_memory);
+        let owed = |was_sent: bool| jobs().filter(|job| job.tried == was_sent).map(Job::owed).sum::<u64>();
         let open = self.batcher.open().filter(|open| !self.stands_in_ring(open)).map_or(0, |open| open.len() as u64);
-        (waiting + open, self.flights.jobs().filter(in_memory).map(Job::owed).sum())
+        (owed(false) + open, owed(true))
     }
 
     pub(crate) fn has_spool(&self) -> bool {
@@ -158,7 +160,7 @@ impl Lane {
 
     /// One request at a time promises the order of arrival, to the next process as well: what was sent in vain and stays in
     /// memory goes to disk before what is newer.
-    fn write_those_before(&mut self, number: u64, now: Instant) -> bool {
+    pub(super) fn write_those_before(&mut self, number: u64, now: Instant) -> bool {
         self.in_flight > 1 || self.write_where(|job| job.number < number, now + Duration::from_secs(1), now)
     }
 
