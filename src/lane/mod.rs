@@ -259,7 +259,9 @@ impl Lane {
         }
         if self.backlog.disk.takes_all() {
             self.hold.say_none_in_memory();
-            self.backlog.disk.write(&mut job, true, now);
+            if self.write_those_before(job.number, now) {
+                self.backlog.disk.write(&mut job, true, now);
+            }
             self.tell_of_disk(now);
         }
         self.relieved_in_vain = None;

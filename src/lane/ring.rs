@@ -50,7 +50,8 @@ impl Lane {
         jobs.chain(self.hold.left.map(|(_, first)| first)).min()
     }
 
-    /// Records that would be lost with the process: those that wait, and those that may be at the store. Of our own, none
+    /// Records that would be lost with the process: those that were never sent, and those that may be at the store,
+    /// whatever became of the request. Of our own, none
     /// stand in the ring, and none are missed there.
     pub(crate) fn at_risk(&self) -> (u64, u64) {
         let given_up = self.hold.given_up;
@@ -63,10 +64,10 @@ impl Lane {
             true => (0..open.len()).filter(|&at| is_given_up(open.sequence(at))).count(),
             false => open.len(),
         };
-        let in_memory = |job: &&Job| job.copies().is_empty();
-        let waiting = self.backlog.waiting().filter(in_memory).map(count).sum::<u64>();
+        let jobs = || self.backlog.waiting().chain(self.flights.jobs()).filter(|job| job.copies().is_empty());
+        let owed = |was_sent: bool| jobs().filter(|job| job.tried == was_sent).map(count).sum::<u64>();
         let open = self.batcher.open().map_or(0, open) as u64;
-        (waiting + open, self.flights.jobs().filter(in_memory).map(count).sum())
+        (owed(false) + open, owed(true))
     }
 
     /// The ring needs the room before that place: what the lane owes of it goes to disk. What cannot is kept in memory alone

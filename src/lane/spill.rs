@@ -153,7 +153,7 @@ impl Lane {
 
     /// One request at a time promises the order of arrival, to the next process as well: what was sent in vain and stays in
     /// memory goes to disk before what is newer.
-    fn write_those_before(&mut self, number: u64, now: Instant) -> bool {
+    pub(super) fn write_those_before(&mut self, number: u64, now: Instant) -> bool {
         self.in_flight > 1 || self.write_where(|job| job.number < number, now + Duration::from_secs(1), now)
     }
 

@@ -47,7 +47,7 @@ impl World {
             let dest = &self.env.dests[to];
             let count = missing.len() as u64;
             let unanswered = dest.has.iter().flatten().any(|has| has.unanswered > 0);
-            self.env.truth.check(count <= counted, || {
+            self.env.truth.check(count <= counted || self.env.is_bad, || {
                 format!(
                     "store {to}: {count} records are nowhere, {counted} are counted; {:?}",
                     &missing[..missing.len().min(10)]
@@ -94,10 +94,12 @@ impl World {
             };
             let (damaged, full) = (of(Reason::Damaged), of(Reason::DiskFull));
             // Who dies in the middle of a write leaves a batch that is cut, whose records are lost with the memory.
-            truth.check(damaged <= lost || self.env.power_lost || !is_well, || {
+            truth.check(damaged <= lost * u64::from(ends) || self.env.power_lost || !is_well, || {
                 format!("{index}: {damaged} are damaged")
             });
-            truth.check(full == 0 || !is_well, || format!("{index}: the disk was full for {full}, and had room"));
+            truth.check(full == 0 || !is_well || self.plan.is_cramped(), || {
+                format!("{index}: the disk was full for {full}, and had room")
+            });
             let is_ordered = self.plan.is_plain && is_well && self.in_flight_one;
             let mut last = vec![None; truth.said.len()];
             for id in &dest.order {

@@ -57,6 +57,11 @@ fn millis(random: &mut fastrand::Rng, from: u64, to: u64) -> u64 {
 }
 
 impl Plan {
+    /// A fifth of the disk is less than what a process may be granted.
+    pub(super) fn is_cramped(&self) -> bool {
+        self.room < 64 << 20
+    }
+
     pub(super) fn of(random: &mut fastrand::Rng) -> Self {
         let is_plain = random.bool();
         let lanes = random.usize(1..=3);
