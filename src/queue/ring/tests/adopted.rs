@@ -295,6 +295,34 @@ fn what_is_owed_to_a_destination_that_is_not_there_is_kept_and_told_once() {
 }
 
 #[test]
+fn what_was_in_memory_alone_is_told_once_also_where_its_destination_is_not_there() {
+    let dir = Dir::new("alone");
+    let dying = queue(&dir.0, 1 << 16);
+    ["a", "b", "c"].iter().for_each(|text| say(&dying, text));
+    let third = drain(&dying, &mut Numbers::new(INCARNATION, true), 9)[2].0.sequence;
+    let alone = |fingerprint, waiting, in_flight| Owed { fingerprint, settled: third, waiting, in_flight };
+    dying.release(&[alone(OPS, 5, 9), alone(AUDIT, 0, 2)], third);
+    assert_eq!(dying.acceptance(), Acceptance::Memory);
+    // What is about to stand on disk is not said to be lost.
+    dying.release(&[alone(OPS, 2, 0), alone(AUDIT, 1, 1)], third);
+    dying.none_in_memory(0);
+    drop(dying);
+    let mut told = Vec::new();
+    let found = Orphans::new(&dir.0).look(&[heir(AUDIT)], &mut |lost| told.push(lost));
+    assert_eq!(told, [Lost { fingerprint: AUDIT, heir: Some(0), at_least: 1, in_flight: 1 }]);
+    assert_eq!((found.shares.len(), found.remarks.len()), (1, 1), "what the ring has is owed still");
+    drop(found);
+    let file = fs::OpenOptions::new().write(true).open(dir.ring_file()).unwrap();
+    file.write_all_at(&7_u64.to_ne_bytes(), (place::LANES + 2) as u64 * 8).unwrap();
+    drop(file);
+    told.clear();
+    let found = Orphans::new(&dir.0).look(&[heir(AUDIT)], &mut |lost| told.push(lost));
+    assert_eq!(told, [Lost { fingerprint: OPS, heir: None, at_least: 7, in_flight: 0 }]);
+    drop(found);
+    assert_eq!(look(&dir, &[heir(AUDIT)]).shares.len(), 1, "and nothing is told again");
+}
+
+#[test]
 fn a_ring_from_which_nothing_is_owed_leaves_no_file() {
     let dir = Dir::new("clean");
     let ending = queue(&dir.0, 1 << 16);
