@@ -97,10 +97,10 @@ impl World {
             truth.check(damaged <= lost * u64::from(ends) || self.env.power_lost || !is_well, || {
                 format!("{index}: {damaged} are damaged")
             });
-            truth.check(full == 0 || !is_well || self.plan.is_cramped(), || {
+            truth.check(full == 0 || !is_well || self.plan.is_cramped() || self.plan.spells > 0, || {
                 format!("{index}: the disk was full for {full}, and had room")
             });
-            let is_ordered = self.plan.is_plain && is_well && self.in_flight_one;
+            let is_ordered = self.plan.spells == 0 && self.plan.is_plain && is_well && self.in_flight_one;
             let mut last = vec![None; truth.said.len()];
             for id in &dest.order {
                 let (process, sequence) = place(*id);
