@@ -258,6 +258,7 @@ impl Lane {
             job.stored_mut().shrink();
         }
         if self.backlog.disk.takes_all() {
+            self.hold.say_none_in_memory();
             if self.write_those_before(job.number, now) {
                 self.backlog.disk.write(&mut job, true, now);
             }

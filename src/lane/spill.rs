@@ -48,16 +48,6 @@ impl Lane {
         settings.fsync.filter(|_| self.disk_trouble.is_none())
     }
 
-    /// Records that would be lost with the process: those that were never sent, and those that may be at the store, whatever
-    /// became of the request.
-    pub(crate) fn at_risk(&self) -> (u64, u64) {
-        let in_memory = |job: &&Job| job.copies().is_empty() && !self.stands_in_ring(job.stored());
-        let jobs = || self.backlog.waiting().chain(self.flights.jobs()).filter(in_memory);
-        let owed = |was_sent: bool| jobs().filter(|job| job.tried == was_sent).map(Job::owed).sum::<u64>();
-        let open = self.batcher.open().filter(|open| !self.stands_in_ring(open)).map_or(0, |open| open.len() as u64);
-        (owed(false) + open, owed(true))
-    }
-
     pub(crate) fn has_spool(&self) -> bool {
         self.backlog.disk.has_spool()
     }
@@ -103,7 +93,10 @@ impl Lane {
             let Some(mut job) = oldest.and_then(|at| self.backlog.remove(at)) else { break };
             if !job.copies().is_empty() {
                 self.backlog.disk.put_back(&job);
-            } else if !self.write_those_before(job.number, now) || !self.backlog.disk.write(&mut job, false, now) {
+                continue;
+            }
+            self.hold.say_none_in_memory();
+            if !self.write_those_before(job.number, now) || !self.backlog.disk.write(&mut job, false, now) {
                 self.backlog.put_back(job);
                 break;
             }
@@ -171,6 +164,9 @@ impl Lane {
         let is_due = |job: &&mut Job| job.copies().is_empty() && which(job);
         let mut jobs: Vec<_> = self.flights.jobs_mut().chain(waiting).filter(is_due).collect();
         jobs.sort_by_key(|job| job.number);
+        if !jobs.is_empty() {
+            self.hold.say_none_in_memory();
+        }
         let is_done = jobs
             .into_iter()
             .all(|job| now + clock::now().saturating_duration_since(begun) < until && disk.write(job, true, now));
@@ -198,6 +194,7 @@ impl Lane {
     pub(crate) fn close(&mut self, reason: Reason, until: Instant) {
         let now = clock::now();
         self.seal(now);
+        self.hold.say_none_in_memory();
         let mut jobs: Vec<Job> = std::mem::take(&mut self.flights).into_iter().map(|flight| flight.job).collect();
         jobs.extend(std::iter::from_fn(|| self.backlog.pop_memory()));
         jobs.extend(self.backlog.disk.take_waiting(|_| true));
