@@ -215,16 +215,20 @@ impl Disk {
         let note = Note { number: job.number, sealed: self.epoch.nanos(job.sealed()), tried: job.tried };
         let mut copies = Vec::new();
         for part in job.parts() {
-            match own.append(&part, &note, held, &mut self.adopted, &mut self.dropped, now) {
+            match own.append(&part, &note, &mut self.adopted, &mut self.dropped, now) {
                 Ok(place) => copies.push((OWN, place)),
                 Err(trouble) => {
                     own.trouble = Some(trouble);
                     own.again = Some(now + AGAIN_AFTER);
+                    // What was written of it counts as taken: nobody reads it in the meantime, and it can be settled.
                     copies.iter().for_each(|(_, place)| own.spool.settle(*place));
                     own.look(&self.epoch);
                     return false;
                 }
             }
+        }
+        if !held {
+            copies.iter().for_each(|(_, place)| own.spool.put_back(*place));
         }
         (own.trouble, own.again) = (None, None);
         job.is_misplaced = job.number < own.written;
@@ -384,13 +388,12 @@ impl Own {
         &mut self,
         batch: &Batch<'_>,
         note: &Note,
-        held: bool,
         adopted: &mut VecDeque<Adopted>,
         dropped: &mut [u64; 6],
         now: Instant,
     ) -> Result<Place, Trouble> {
         loop {
-            match self.spool.append(batch, note, held, now) {
+            match self.spool.append(batch, note, true, now) {
                 Ok(place) => return Ok(place),
                 Err(Refused::Disk(error)) => return Err(Trouble::Disk(error)),
                 Err(Refused::Full) => {
