@@ -41,6 +41,10 @@ enum Trouble {
 pub(crate) trait Write: Source {
     /// See [`Spool::append`].
     fn append(&mut self, batch: &Batch<'_>, note: &Note, held: bool, now: Instant) -> Result<Place, Refused>;
+    /// See [`Spool::take_back`].
+    fn take_back(&mut self, place: Place) {
+        self.settle(place);
+    }
     /// See [`Spool::tick`].
     fn tick(&mut self, now: Instant) -> Option<io::Error>;
     /// See [`Spool::close`].
@@ -50,6 +54,10 @@ pub(crate) trait Write: Source {
 impl Write for Spool {
     fn append(&mut self, batch: &Batch<'_>, note: &Note, held: bool, now: Instant) -> Result<Place, Refused> {
         Self::append(self, batch, note, held, now)
+    }
+
+    fn take_back(&mut self, place: Place) {
+        Self::take_back(self, place);
     }
 
     fn tick(&mut self, now: Instant) -> Option<io::Error> {
@@ -220,8 +228,7 @@ impl Disk {
                 Err(trouble) => {
                     own.trouble = Some(trouble);
                     own.again = Some(now + AGAIN_AFTER);
-                    // What was written of it counts as taken: nobody reads it in the meantime, and it can be settled.
-                    copies.iter().for_each(|(_, place)| own.spool.settle(*place));
+                    copies.iter().rev().for_each(|(_, place)| own.spool.take_back(*place));
                     own.look(&self.epoch);
                     return false;
                 }
