@@ -123,7 +123,8 @@ impl Lane {
         }
         let most = self.pace.limit().saturating_sub(1).max(1);
         let draining = self.flights.under_way().filter(|flight| !flight.is_live).count();
-        draining == 0 || (draining < most && self.flights.payload_bytes() < DRAIN_BYTES)
+        let leaves_some = self.flights.payload_bytes() < DRAIN_BYTES && self.leaves_memory_to_live();
+        draining == 0 || (draining < most && leaves_some)
     }
 
     fn live_comes(&self, now: Instant) -> bool {

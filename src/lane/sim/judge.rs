@@ -14,7 +14,7 @@ impl World {
     /// Who dies while it gives up the oldest segment of so many bytes has not counted it yet, and nobody hears of what it
     /// counted: those records are lost with its memory.
     pub(super) fn compare(&mut self, on_disk: &[Owed], segment: usize) {
-        for to in 0..self.env.dests.len() {
+        for (to, owed) in on_disk.iter().enumerate() {
             let mut counted = self.env.dests[to].counted;
             for process in &self.alive {
                 for (lane, _) in process.lanes.iter().zip(&process.config.to).filter(|(_, dest)| **dest == to) {
@@ -34,7 +34,7 @@ impl World {
                     |at: u64| memory.is_some_and(|all| all.iter().any(|(from, to)| (*from..=*to).contains(&at)));
                 for (at, said) in said.iter().enumerate() {
                     let is_safe = said.to & 1 << to == 0 || dest.times(number, at) > 0 || dest.is_lost(number, at);
-                    if !is_safe && !is_in(&on_disk[to], number, at) && !in_memory(at as u64) {
+                    if !is_safe && !is_in(owed, number, at) && !in_memory(at as u64) {
                         missing.push((number, at));
                     }
                 }
@@ -97,8 +97,12 @@ impl World {
             truth.check(damaged <= lost || self.env.power_lost || !is_well, || {
                 format!("{index}: {damaged} are damaged")
             });
-            truth.check(full == 0 || !is_well, || format!("{index}: the disk was full for {full}, and had room"));
-            let is_ordered = self.plan.is_plain && is_well && self.in_flight_one;
+            let has_room = is_well && !self.plan.is_tight();
+            truth.check(full == 0 || !has_room, || format!("{index}: the disk was full for {full}, and had room"));
+            // As long as there is room on the disk, nothing is lost for want of memory.
+            let none = of(Reason::BacklogFull) == 0 || !has_room || !self.all_spool;
+            truth.check(none, || format!("{index}: {} had no room in memory", of(Reason::BacklogFull)));
+            let is_ordered = self.plan.is_plain && has_room && self.in_flight_one;
             let mut last = vec![None; truth.said.len()];
             for id in &dest.order {
                 let (process, sequence) = place(*id);

@@ -46,7 +46,10 @@ pub(super) fn who(resource: &Resource) -> u64 {
 
 /// What a backend encoded, and what its store answered, for the two to meet.
 #[derive(Clone, Default)]
-pub(super) struct Desk(Arc<Mutex<(Vec<Vec<Item>>, Vec<Verdict>)>>);
+pub(super) struct Desk(Arc<Mutex<Exchange>>);
+
+/// Requests that were encoded, and verdicts that wait for their reply.
+type Exchange = (Vec<Vec<Item>>, Vec<Verdict>);
 
 impl Desk {
     pub(super) fn take(&self) -> Vec<Vec<Item>> {
