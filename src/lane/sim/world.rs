@@ -228,7 +228,7 @@ impl World {
     fn in_order(&mut self, number: usize) {
         self.env.say(|| format!("p{number} is asked to end"));
         self.with(number, |process, env| process.begin_to_end(env));
-        while self.alive.iter().any(|process| process.number == number && !process.is_over(&self.env)) {
+        while self.alive.iter_mut().any(|process| process.number == number && !process.is_over(&self.env)) {
             self.step(0, 50_000_000);
         }
         self.with(number, |process, env| process.close(env));
