@@ -373,16 +373,12 @@ impl Worker {
     /// Completes the flushes that are settled or over; true if the pipeline ends with one of them.
     fn finish_flushes(&mut self, now: Instant) -> bool {
         let mut flushes = std::mem::take(&mut self.flushes);
+        let is_quiet = self.is_quiet(&flushes);
         let lanes = &self.lanes;
-        let is_settled = |flush: &Flush| {
-            let all = |marks: &Vec<u64>| lanes.iter().zip(marks).all(|(lane, &mark)| lane.has_settled(mark));
-            flush.marks.as_ref().is_some_and(all)
-        };
+        let is_settled = |flush: &Flush| is_settled(flush, lanes);
         let mut closing = Vec::new();
-        // What the end itself lost is told in the stream, so it waits for that as well.
-        let is_quiet = || lanes.iter().all(|lane| lane.has_settled(u64::MAX));
         let is_over =
-            |flush: &Flush| now >= self.over_at(flush) || (is_settled(flush) && (!flush.ticket.closing || is_quiet()));
+            |flush: &Flush| now >= self.over_at(flush) || (is_settled(flush) && (!flush.ticket.closing || is_quiet));
         for flush in flushes.extract_if(.., |flush| is_over(flush)) {
             let settled = is_settled(&flush);
             if flush.ticket.closing {
@@ -398,6 +394,17 @@ impl Worker {
             ticket.complete(ledger.clone(), settled);
         }
         true
+    }
+
+    /// Whether nothing is under way any more that an end waits for within its limit: what the end itself lost, as it is told
+    /// in the stream, and requests for what earlier processes owed.
+    fn is_quiet(&mut self, flushes: &[Flush]) -> bool {
+        let is_closed = |flush: &Flush| flush.ticket.closing && is_settled(flush, &self.lanes);
+        if !flushes.iter().any(is_closed) || !self.lanes.iter().all(|lane| lane.has_settled(u64::MAX)) {
+            return false;
+        }
+        let in_flight = self.lanes.iter_mut().filter_map(|lane| lane.leave_adopted().then_some(())).count();
+        in_flight == 0
     }
 
     /// The last act: leaves on disk what could not be sent, or counts it as lost.
@@ -461,6 +468,11 @@ impl Worker {
         drop(books);
         self.lanes.iter_mut().for_each(Lane::tell_visits);
     }
+}
+
+fn is_settled(flush: &Flush, lanes: &[Lane]) -> bool {
+    let all = |marks: &Vec<u64>| lanes.iter().zip(marks).all(|(lane, &mark)| lane.has_settled(mark));
+    flush.marks.as_ref().is_some_and(all)
 }
 
 /// What was lost, what to change, and the whole ledger, in one line.

@@ -38,7 +38,8 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 /// A guard's drop and the exit hook that follows it within this time are one end, with one deadline.
 const SAME_END: Duration = Duration::from_secs(1);
 
-/// What the exit hook grants after a guard's flush ran out of time, for what came since.
+/// What the exit hook grants at least after a guard's flush ran out of time, for what came since; beyond that flush's
+/// deadline no more.
 const AFTER_DEADLINE: Duration = Duration::from_millis(50);
 
 /// One pipeline, held by its guards, handles, layers and loggers; and what its forked children have in its place.
@@ -52,7 +53,7 @@ pub(crate) struct Core {
     patience: Duration,
     logger: AtomicBool,
     born: Instant,
-    /// When the last flush of a guard ran out of time, in milliseconds since the birth; 0: never.
+    /// The deadline of the last flush of a guard, if it ran out of time, in milliseconds since the birth; 0: none did.
     out_of_time: AtomicU64,
 }
 
@@ -180,20 +181,22 @@ impl Core {
     }
 
     pub(crate) fn flush_for_guard(&self) {
+        let deadline = self.age().saturating_add(u64::try_from(self.limit.as_millis()).unwrap_or(u64::MAX));
         let report = match self.here() {
             Some(here) if here.has_worker() => here.wait(here.control.leave(&here.intake.queue, self.limit)),
             _ => return,
         };
         if !report.settled() {
-            self.out_of_time.store(self.age().max(1), Ordering::Release);
+            self.out_of_time.store(deadline.max(1), Ordering::Release);
         }
     }
 
     /// The limit of the last flush, which is a part of the same end as a guard's that just ran out of time.
     fn last_limit(&self) -> Duration {
-        let at = self.out_of_time.load(Ordering::Acquire);
-        let same_end = at > 0 && self.age().saturating_sub(at) < SAME_END.as_millis() as u64;
-        if same_end { AFTER_DEADLINE.min(self.limit) } else { self.limit }
+        let (deadline, now) = (self.out_of_time.load(Ordering::Acquire), self.age());
+        let same_end = deadline > 0 && now.saturating_sub(deadline) < SAME_END.as_millis() as u64;
+        let left = AFTER_DEADLINE + Duration::from_millis(deadline.saturating_sub(now));
+        if same_end { left.min(self.limit) } else { self.limit }
     }
 
     /// In milliseconds.

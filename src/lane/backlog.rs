@@ -37,6 +37,12 @@ impl Backlog {
         self.disk.is_used_by_day() && self.held_bytes() + bytes > self.limit / 2
     }
 
+    /// Whether a record of that size may be added as things are.
+    #[inline]
+    pub(super) fn fits(&self, bytes: usize) -> bool {
+        self.held_bytes() + bytes <= self.limit
+    }
+
     /// Whether a record of that size may be added; if not, and it is the oldest that goes, `drop_oldest` is called
     /// with batches until there is room.
     pub(super) fn make_room(&mut self, bytes: usize, mut drop_oldest: impl FnMut(Job)) -> bool {
@@ -44,7 +50,7 @@ impl Backlog {
         if self.other_bytes + bytes > self.limit {
             return false;
         }
-        while self.held_bytes() + bytes > self.limit {
+        while !self.fits(bytes) {
             match self.overflow {
                 BacklogOverflow::DropOldest => match self.remove(0) {
                     Some(oldest) => drop_oldest(oldest),

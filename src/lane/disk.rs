@@ -217,6 +217,11 @@ impl Disk {
         self.own.as_ref().is_some_and(|own| own.may_write(now) && number >= own.written)
     }
 
+    /// Whether something could be written now, before the end.
+    pub(super) fn takes_by_day(&self, now: Instant) -> bool {
+        self.is_used_by_day() && self.own.as_ref().is_some_and(|own| own.may_write(now))
+    }
+
     /// Writes what is owed of a job, or says that it cannot. With `held` the job stays in memory.
     pub(super) fn write(&mut self, job: &mut Job, held: bool, now: Instant) -> bool {
         let Some(own) = self.own.as_mut().filter(|own| own.may_write(now)) else { return false };

@@ -140,7 +140,8 @@ impl Job {
     }
 
     /// A batch that was read back.
-    pub(super) fn read(id: u64, from: SourceId, taken: Taken, sealed: Instant) -> Self {
+    pub(super) fn read(id: u64, from: SourceId, mut taken: Taken, sealed: Instant) -> Self {
+        taken.stored.shrink();
         let mut job = Self::new(taken.number, taken.stored, sealed);
         job.is_written(vec![(from, taken.place)]);
         job.steps.iter_mut().for_each(|step| step.mode = taken.mode);
@@ -179,6 +180,11 @@ impl Job {
         let is_as_copied = self.copies.is_empty() || self.steps.len() == self.copies.len();
         let is_known = self.failures + self.timeouts + self.deaths > 0;
         !is_known && !self.is_misplaced && is_as_copied && self.copied_in_vain() == 0
+    }
+
+    /// Whether it may be on disk alone where it would be lost otherwise: it may be sent in other parts again, or come back late.
+    pub(super) fn must_not_stay(&self) -> bool {
+        self.copies.is_empty() || self.copied_in_vain() == 0
     }
 
     /// Records for whose numbers that holds are owed no more by this process: how many there were, and the least number.

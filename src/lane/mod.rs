@@ -169,7 +169,9 @@ impl Lane {
         if self.backlog.is_pressed(bytes) {
             self.relieve(bytes, now);
         }
-        if !self.make_room(bytes) {
+        let has_room = self.backlog.fits(bytes) || self.spill_for(bytes, now);
+        let goes_to_disk = !has_room && self.backlog.disk.takes_by_day(now);
+        if !has_room && !goes_to_disk && !self.make_room(bytes) {
             self.counts.dropped.add(self.backlog.disk.reason(), severity, 1);
             return;
         }
@@ -177,9 +179,13 @@ impl Lane {
             self.append(sealed, now);
         }
         self.urgent |= severity >= Severity::Error;
+        if goes_to_disk {
+            self.seal_to_disk(now);
+        }
     }
 
-    #[inline]
+    /// Gives up what is oldest, where that is who loses, until a record of that size fits.
+    #[cold]
     fn make_room(&mut self, bytes: usize) -> bool {
         let mut dropped = Vec::new();
         let fits = self.backlog.make_room(bytes, |oldest| dropped.push(oldest));
@@ -250,11 +256,16 @@ impl Lane {
         }
     }
 
-    fn append(&mut self, sealed: Stored, now: Instant) {
+    fn new_job(&mut self, sealed: Stored, now: Instant) -> Job {
         self.urgent = false;
-        let mut job = Job::new(self.next_number, sealed, now);
         self.next_number += 1;
-        if !self.pace.is_well() {
+        Job::new(self.next_number - 1, sealed, now)
+    }
+
+    fn append(&mut self, sealed: Stored, now: Instant) {
+        let mut job = self.new_job(sealed, now);
+        // It may be held for long, or there is not much room.
+        if !self.pace.is_well() || self.backlog.is_pressed(0) {
             job.stored_mut().shrink();
         }
         if self.backlog.disk.takes_all() {
@@ -301,7 +312,8 @@ impl Lane {
                 }
                 return None;
             }
-            if self.flights.under_way().next().is_some() && self.flights.payload_bytes() >= IN_FLIGHT_BYTES {
+            let most_payload = self.flights.payload_bytes() >= IN_FLIGHT_BYTES;
+            if self.flights.under_way().next().is_some() && (most_payload || !self.may_hold_more()) {
                 return None;
             }
             let (mut job, is_live) = self.next_job(now)?;

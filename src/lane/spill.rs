@@ -6,7 +6,7 @@
 
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
-use super::disk::Write;
+use super::disk::{Disk, Write};
 use super::job::Job;
 use super::{Lane, LaneSettings};
 use crate::clock;
@@ -63,14 +63,31 @@ impl Lane {
         self.backlog.disk.adopt(source, now);
     }
 
-    /// Whether one more batch may be read from disk.
+    /// Whether one more batch may be read from disk: of all that was read half of the memory is full at most, and with that
+    /// three quarters. One always may.
     pub(super) fn may_read(&self) -> bool {
         let flights = self.flights.under_way().map(|flight| &flight.job);
         let in_memory = flights.chain(self.backlog.waiting()).chain(self.backlog.disk.waiting());
-        let read = in_memory.filter(|job| job.is_read() && !job.is_at_fault()).count();
+        let read = in_memory.filter(|job| job.is_read() && !job.is_at_fault()).map(|job| job.stored().held_bytes());
+        // How large the next one is cannot be seen before it is read.
+        let (count, bytes, next) =
+            read.fold((0, 0, 0), |(count, sum, largest), bytes| (count + 1, sum + bytes, bytes.max(largest)));
         let most = self.parts.settings.backlog_bytes;
         let held = self.other_bytes() + self.backlog.waiting_bytes();
-        read == 0 || (read < self.in_flight && held < most / 4 * 3)
+        count == 0 || (count < self.in_flight && bytes + next <= most / 2 && held + next <= most / 4 * 3)
+    }
+
+    /// Whether one more request may be begun while others are in flight: where there is a disk these leave half of the memory
+    /// to what comes, as they cannot go there.
+    pub(super) fn may_hold_more(&self) -> bool {
+        let most = self.parts.settings.backlog_bytes;
+        !self.backlog.disk.is_used_by_day() || self.flights.held_bytes() < most / 8 * 3
+    }
+
+    /// Whether a live one may be begun after one that is for what is owed for longer.
+    pub(super) fn leaves_memory_to_live(&self) -> bool {
+        let most = self.parts.settings.backlog_bytes;
+        !self.backlog.disk.is_used_by_day() || self.flights.held_bytes() < most / 4
     }
 
     /// The memory is half full: the oldest batches go to disk until it is no more.
@@ -80,16 +97,57 @@ impl Lane {
         if self.relieved_in_vain.is_some_and(|at| now.saturating_duration_since(at) < RELIEVE_AGAIN) {
             return;
         }
-        for job in self.backlog.disk.take_waiting(Job::can_leave) {
-            self.backlog.disk.put_back(&job);
+        self.spill(bytes, now, |job, disk| {
+            job.can_leave() && (!job.copies().is_empty() || disk.takes(job.number, now))
+        });
+        self.relieved_in_vain = self.backlog.is_pressed(bytes).then_some(now);
+        self.tell_of_disk(now);
+    }
+
+    /// There is no room for a record: all that waits may go to disk before anything is lost, the open batch last. Says
+    /// whether there is room now.
+    #[cold]
+    pub(super) fn spill_for(&mut self, bytes: usize, now: Instant) -> bool {
+        if !self.backlog.disk.takes_by_day(now) {
+            return false;
+        }
+        self.spill(bytes, now, |job, _| job.must_not_stay());
+        if !self.backlog.fits(bytes) {
+            self.seal(now);
+            self.spill(bytes, now, |job, _| job.must_not_stay());
+        }
+        self.tell_of_disk(now);
+        self.backlog.fits(bytes)
+    }
+
+    /// What was put into the open batch goes to disk at once, as there is no room for it in memory.
+    pub(super) fn seal_to_disk(&mut self, now: Instant) {
+        let Some(sealed) = self.batcher.seal() else { return };
+        let mut job = self.new_job(sealed, now);
+        let is_kept = self.write_those_before(job.number, now) && self.backlog.disk.write(&mut job, false, now);
+        self.tell_of_disk(now);
+        self.backlog.set_other_bytes(self.other_bytes());
+        if !is_kept && self.make_room(job.stored().held_bytes()) {
+            self.backlog.push(job);
+        } else if !is_kept {
+            self.give_up(&mut job, self.backlog.disk.reason());
+        }
+    }
+
+    /// Batches for which that holds go to disk, oldest first, until no more than half of the memory is full.
+    fn spill(&mut self, bytes: usize, now: Instant, may_go: impl Fn(&Job, &Disk) -> bool) {
+        let waiting = self.backlog.disk.take_waiting(|_| true);
+        for job in waiting {
+            if may_go(&job, &self.backlog.disk) {
+                self.backlog.disk.put_back(&job);
+            } else {
+                self.backlog.disk.wait(job);
+            }
         }
         self.backlog.set_other_bytes(self.other_bytes());
         while self.backlog.is_pressed(bytes) {
             let disk = &self.backlog.disk;
-            let oldest = self
-                .backlog
-                .waiting()
-                .position(|job| job.can_leave() && (!job.copies().is_empty() || disk.takes(job.number, now)));
+            let oldest = self.backlog.waiting().position(|job| may_go(job, disk));
             let Some(mut job) = oldest.and_then(|at| self.backlog.remove(at)) else { break };
             if !job.copies().is_empty() {
                 self.backlog.disk.put_back(&job);
@@ -101,8 +159,6 @@ impl Lane {
                 break;
             }
         }
-        self.relieved_in_vain = self.backlog.is_pressed(bytes).then_some(now);
-        self.tell_of_disk(now);
     }
 
     /// Gives up what is on disk, and has been owed for too long.

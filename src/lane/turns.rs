@@ -27,6 +27,8 @@ pub(super) struct Turns {
     was_live: bool,
     /// The last one was for what an earlier process owed.
     was_adopted: bool,
+    /// Nothing more of that is begun.
+    leaves_adopted: bool,
 }
 
 impl Turns {
@@ -43,6 +45,13 @@ impl Lane {
     pub(super) fn came_back(&mut self, now: Instant) {
         self.seal(now);
         self.turns.first_live = self.next_number;
+    }
+
+    /// The end: of what earlier processes owed, the rest is the next one's. Says whether any of it is in flight, which the
+    /// next one would send again.
+    pub(crate) fn leave_adopted(&mut self) -> bool {
+        self.turns.leaves_adopted = true;
+        self.flights.jobs().any(Job::is_adopted)
     }
 
     /// The batch for the next request, and whether its records are live.
@@ -74,13 +83,16 @@ impl Lane {
     fn next_old(&mut self, now: Instant) -> Option<Job> {
         let may_read = self.may_read();
         let take_turns = self.in_flight == 1 || self.pace.is_hurried(now);
-        let own_first = take_turns && self.turns.was_adopted;
+        let own_first = self.turns.leaves_adopted || (take_turns && self.turns.was_adopted);
         let mut adopted = if own_first { None } else { self.backlog.disk.next_adopted(may_read, now) };
         if adopted.is_none()
             && let Some(own) = self.next_own(may_read, now)
         {
             self.turns.was_adopted = false;
             return Some(own);
+        }
+        if self.turns.leaves_adopted {
+            return None;
         }
         adopted = adopted.or_else(|| self.backlog.disk.next_adopted(may_read, now));
         self.turns.was_adopted = adopted.is_some();
@@ -123,7 +135,8 @@ impl Lane {
         }
         let most = self.pace.limit().saturating_sub(1).max(1);
         let draining = self.flights.under_way().filter(|flight| !flight.is_live).count();
-        draining == 0 || (draining < most && self.flights.payload_bytes() < DRAIN_BYTES)
+        let leaves_some = self.flights.payload_bytes() < DRAIN_BYTES && self.leaves_memory_to_live();
+        draining == 0 || (draining < most && leaves_some)
     }
 
     fn live_comes(&self, now: Instant) -> bool {

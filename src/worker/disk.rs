@@ -13,8 +13,9 @@ use crate::ledger::{DestinationLedger, Ledger, Reason};
 use crate::spool::{self, Directory, Found, LaneId, LaneState};
 use crate::voice::{Topic, Voice};
 
-/// What is left of a limit for the last act, where there is a spool: what is owed was written before.
-const TO_CLOSE: Duration = Duration::from_millis(50);
+/// What is left of a limit for the last act, and at most a quarter of it: what is lost is told, and what is kept is on
+/// disk, by the deadline. A machine that is busy may let this thread wait as long again.
+const TO_CLOSE: Duration = Duration::from_millis(100);
 
 /// How long the last act may take beyond the deadline; who waits for it waits twice that.
 const BEYOND: Duration = Duration::from_millis(50);
@@ -207,9 +208,8 @@ impl Worker {
 
     /// When a flush is over, settled or not.
     pub(super) fn over_at(&self, flush: &Flush) -> Instant {
-        let Ticket { deadline, closing, .. } = *flush.ticket;
-        let has_spool = closing && self.lanes.iter().any(|lane| lane.has_spool());
-        let kept = if has_spool { TO_CLOSE.min(flush.ticket.limit() / 2) } else { Duration::ZERO };
+        let Ticket { deadline, leaving, .. } = *flush.ticket;
+        let kept = if leaving { TO_CLOSE.min(flush.ticket.limit() / 4) } else { Duration::ZERO };
         deadline.checked_sub(kept).unwrap_or(deadline)
     }
 

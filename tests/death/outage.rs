@@ -45,7 +45,7 @@ pub(crate) fn cases() -> Vec<Case> {
 struct Seen {
     /// By key: when it was logged, its id, how often it came.
     records: BTreeMap<Key, (i64, String, u32)>,
-    /// The longest wait of a record that was logged since the store is back.
+    /// The longest wait of a record that was logged since the store was found to be back.
     slowest: Duration,
 }
 
@@ -55,11 +55,13 @@ fn now() -> i64 {
 
 fn story(seconds: u64) {
     let seed = fastrand::u64(..);
-    let (seen, back) = (Arc::new(Mutex::new(Seen::default())), Arc::new(AtomicI64::new(i64::MAX)));
+    let seen = Arc::new(Mutex::new(Seen::default()));
     let store = {
-        let (seen, back) = (Arc::clone(&seen), Arc::clone(&back));
+        let (seen, back) = (Arc::clone(&seen), AtomicI64::new(i64::MAX));
         Store::with(move |request| {
             let mut seen = seen.lock().unwrap();
+            // Until the first attempt that finds it back, however long that is, nothing can come.
+            let _ = back.compare_exchange(i64::MAX, now(), Ordering::Relaxed, Ordering::Relaxed);
             for record in request.records() {
                 let Some(key) = Key::check(seed, record).unwrap_or_else(|what| panic!("{what}")) else { continue };
                 let (time, id) = (record.time_nanos.unwrap_or(0), record.id.clone().unwrap_or_default());
@@ -81,13 +83,12 @@ fn story(seconds: u64) {
         .var("LOGCHUTE_QUEUE_BYTES", "8MiB")
         // A short outage has to go to disk as well: all is smaller then, in the same proportion.
         .var("LOGCHUTE_BACKLOG_BYTES", if is_short { "1MiB" } else { "16MiB" })
-        .var("LOGCHUTE_BATCH_BYTES", if is_short { "64KiB" } else { "1MiB" })
+        .var("LOGCHUTE_BATCH_BYTES", if is_short { "256KiB" } else { "1MiB" })
         .var("LOGCHUTE_LINGER", "200ms");
     let mut process = Process::start(scene.victim("outage", &Way::Kill, Duration::ZERO));
     let line = process.line_within(Duration::from_secs(seconds + 60));
     assert_eq!(line.as_deref(), Some("began"), "it has logged through the outage");
     let owed = RATE * seconds / THREADS * THREADS;
-    back.store(now(), Ordering::Relaxed);
     let began = Instant::now();
     scene.store.come_back();
     let arrived = || seen.lock().unwrap().records.keys().filter(|key| key.n < RATE * seconds / THREADS).count() as u64;

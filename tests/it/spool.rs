@@ -7,10 +7,11 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use logchute::testing::{Answer, Received, Store};
+use logchute::testing::{Answer, Gate, Received, Store};
 use logchute::{
     Acceptance, BacklogOverflow, Builder, Destination, DestinationLedger, DestinationState, Handle, Overflow, Reason,
     Record, Report, Severity, SpoolUse,
@@ -216,6 +217,40 @@ fn d5_what_is_in_flight_at_a_store_that_does_not_answer_is_on_disk_at_the_end() 
     let _ = logs.flush(ms(10));
     until("a request is under way", || silent.request_count() > 0);
     let _ = leave(&logs, &diary, 300);
+}
+
+#[test]
+fn an_end_in_order_waits_for_what_an_earlier_process_owed_and_is_in_flight() {
+    let (dir, gate) = (Dir::new("closing"), Gate::new());
+    let (first_answer, is_first) = (gate.clone(), AtomicBool::new(true));
+    let store = Store::with(move |_| match is_first.swap(false, Ordering::Relaxed) {
+        true => Answer::held(&first_answer),
+        false => Answer::ok(),
+    });
+    store.go_away();
+    let (builder, diary) = spooling(&store, &dir.0);
+    let logs = builder.start().unwrap();
+    fill(&logs, 1, 10);
+    let _ = leave(&logs, &diary, 10);
+    store.come_back();
+    let second = spooling(&store, &dir.0).0.start().unwrap();
+    until("what the first one left is under way", || store.request_count() > 0);
+    let report = std::thread::scope(|scope| {
+        let ends = scope.spawn(|| second.shutdown(LONG));
+        until("the end has begun", || {
+            second.emit(record(2, 0));
+            second.ledger().dropped.of(Reason::Shutdown) > 0
+        });
+        let accepted = || second.ledger().drained - second.ledger().own;
+        until("all that is its own is there", || books(&second.ledger()).delivered >= accepted());
+        assert!(!ends.is_finished());
+        gate.open();
+        ends.join().unwrap()
+    });
+    assert!(report.settled(), "{report}");
+    assert_eq!(books(report.ledger()).owed_disk, 0, "{report}");
+    all_in_order(&store, 10);
+    assert_eq!(dir.names(), [""; 0], "nothing is left to be sent again");
 }
 
 #[test]

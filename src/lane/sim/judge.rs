@@ -97,11 +97,12 @@ impl World {
             truth.check(damaged <= lost * u64::from(ends) || self.env.power_lost || !is_well, || {
                 format!("{index}: {damaged} are damaged")
             });
-            truth.check(full == 0 || !is_well || self.plan.is_cramped() || self.plan.spells > 0, || {
-                format!("{index}: the disk was full for {full}, and had room")
-            });
-            let is_ordered =
-                !self.env.power_lost && self.plan.spells == 0 && self.plan.is_plain && is_well && self.in_flight_one;
+            let has_room = is_well && !self.plan.is_tight();
+            truth.check(full == 0 || !has_room, || format!("{index}: the disk was full for {full}, and had room"));
+            // As long as there is room on the disk, nothing is lost for want of memory.
+            let none = of(Reason::BacklogFull) == 0 || !has_room || !self.all_spool;
+            truth.check(none, || format!("{index}: {} had no room in memory", of(Reason::BacklogFull)));
+            let is_ordered = !self.env.power_lost && self.plan.is_plain && has_room && self.in_flight_one;
             let mut last = vec![None; truth.said.len()];
             for id in &dest.order {
                 let (process, sequence) = place(*id);

@@ -57,9 +57,15 @@ fn millis(random: &mut fastrand::Rng, from: u64, to: u64) -> u64 {
 }
 
 impl Plan {
-    /// A fifth of the disk is less than what a process may be granted.
-    pub(super) fn is_cramped(&self) -> bool {
-        self.room < 64 << 20
+    /// Whether there may be no room on the disk for all that the lanes may write.
+    pub(super) fn is_tight(&self) -> bool {
+        self.room < 64 << 20 || self.spells > 0
+    }
+
+    /// Whether all lanes write to disk before the end.
+    pub(super) fn always_spools(&self) -> bool {
+        let spools = |spool: &SpoolSettings| spool.when != SpoolUse::Exit;
+        self.generations.iter().all(|generation| generation.config.spool.as_ref().is_some_and(spools))
     }
 
     pub(super) fn of(random: &mut fastrand::Rng) -> Self {

@@ -295,9 +295,11 @@ impl Process {
     }
 
     /// Whether it is time for the last act.
-    pub(super) fn is_over(&self, env: &Env) -> bool {
+    pub(super) fn is_over(&mut self, env: &Env) -> bool {
         let is_late = self.is_closing.is_some_and(|deadline| env.now >= deadline - 50_000_000);
-        is_late || self.lanes.iter().all(|lane| lane.has_settled(u64::MAX))
+        let is_settled = self.lanes.iter().all(|lane| lane.has_settled(u64::MAX));
+        is_late
+            || (is_settled && self.lanes.iter_mut().filter_map(|lane| lane.leave_adopted().then_some(())).count() == 0)
     }
 
     /// The last act.

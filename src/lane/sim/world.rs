@@ -25,6 +25,8 @@ pub(super) struct World {
     pub(super) spell: Option<(u64, bool)>,
     pub(super) ends: u32,
     pub(super) in_flight_one: bool,
+    /// All lanes write to disk before the end.
+    pub(super) all_spool: bool,
 }
 
 impl World {
@@ -48,7 +50,8 @@ impl World {
             });
         }
         let in_flight_one = plan.generations.iter().all(|generation| generation.config.in_flight == 1);
-        Self { env, plan, alive: Vec::new(), spell: None, ends: 0, in_flight_one }
+        let all_spool = plan.always_spools();
+        Self { env, plan, alive: Vec::new(), spell: None, ends: 0, in_flight_one, all_spool }
     }
 
     pub(super) fn play(mut self) -> Vec<String> {
@@ -225,7 +228,7 @@ impl World {
     fn in_order(&mut self, number: usize) {
         self.env.say(|| format!("p{number} is asked to end"));
         self.with(number, |process, env| process.begin_to_end(env));
-        while self.alive.iter().any(|process| process.number == number && !process.is_over(&self.env)) {
+        while self.alive.iter_mut().any(|process| process.number == number && !process.is_over(&self.env)) {
             self.step(0, 50_000_000);
         }
         self.with(number, |process, env| process.close(env));

@@ -586,9 +586,9 @@ fn what_would_be_lost_with_the_process_is_what_is_not_on_disk() {
 #[test]
 fn what_comes_within_a_moment_goes_to_disk_as_it_is_sealed() {
     let (mut desk, _) = Desk::spooling(SpoolUse::Overflow, 4, OLDEST);
-    // Nearly half of the memory is in flight, where it stays, and the open batch is the rest of it.
+    // As much of the memory as may be is in flight, where it stays.
     (0..4).for_each(|_| desk.emit_together(120));
-    assert!(desk.lane.other_bytes() > 24 * KIB && desk.under_way().len() == 4);
+    assert!(desk.lane.other_bytes() > 16 * KIB, "{}", desk.lane.other_bytes());
     (0..5_000).for_each(|_| desk.add());
     let (_, memory, disk, dropped) = desk.balance();
     assert_eq!(dropped, 0, "{memory} in memory, {disk} on disk");
@@ -607,4 +607,52 @@ fn what_stands_on_disk_is_not_lost_with_the_memory() {
     assert!(disk > 100 && dropped > 0, "{disk} on disk, {dropped} dropped");
     let came = desk.drain_all();
     assert_eq!(came.iter().filter(|(_, sequence)| *sequence < 200).count(), 200);
+}
+
+#[test]
+fn nothing_is_lost_for_want_of_memory_while_the_disk_has_room() {
+    for (in_flight, overflow) in [(1, OLDEST), (1, NEWEST), (4, OLDEST), (4, NEWEST)] {
+        let (mut desk, shelf) = Desk::spooling(SpoolUse::Overflow, in_flight, overflow);
+        for _ in 0..60 {
+            desk.emit_together(100);
+            desk.refuse_all();
+        }
+        assert!(desk.balance().2 > 0, "an outage is on disk");
+        desk.pass(Duration::from_secs(70));
+        // The store is back and slow, and as much comes as it takes; in the middle of it some requests fail.
+        for round in 0..100 {
+            (0..100).for_each(|_| desk.add());
+            desk.pass(MS(10));
+            let Some(&first) = desk.under_way().first() else { continue };
+            if round % 10 == 3 {
+                desk.fail_by(first, FailureKind::Reset);
+                desk.pass(Duration::from_secs(70));
+            } else {
+                desk.answer(first, 200, "");
+            }
+            let (.., dropped) = desk.balance();
+            assert_eq!(dropped, 0, "in round {round} with {in_flight}: {} of {} bytes held", desk.held(), 64 * KIB);
+            // What is open may have reserved more than it holds.
+            assert!(desk.held() <= 64 * KIB + 3 * 8 * KIB, "{}", desk.held());
+        }
+        desk.drain_all();
+        assert_eq!(desk.balance(), (desk.sequence, 0, 0, 0));
+        assert!(shelf.is_empty());
+    }
+}
+
+#[test]
+fn what_waits_for_an_answer_without_end_leaves_new_records_their_way_to_disk() {
+    let (mut desk, _) = Desk::spooling(SpoolUse::Overflow, 4, NEWEST);
+    for _ in 0..200 {
+        desk.emit_together(BATCH);
+        // The store has them, and is asked; each holds its memory.
+        for id in desk.under_way() {
+            if desk.lane.flights.iter().any(|flight| flight.job.id == id && flight.asking.is_none()) {
+                desk.answer(id, 200, "ask");
+            }
+        }
+        let (.., dropped) = desk.balance();
+        assert_eq!(dropped, 0, "{} bytes held", desk.held());
+    }
 }
