@@ -225,7 +225,7 @@ impl Disk {
     /// Writes what is owed of a job, or says that it cannot. With `held` the job stays in memory.
     pub(super) fn write(&mut self, job: &mut Job, held: bool, now: Instant) -> bool {
         let Some(own) = self.own.as_mut().filter(|own| own.may_write(now)) else { return false };
-        let note = Note { number: job.number, sealed: self.epoch.nanos(job.sealed()), tried: job.tried };
+        let note = Note { number: job.number, sealed: self.epoch.nanos(job.sealed()), tried: job.may_be_there };
         let mut copies = Vec::new();
         for part in job.parts() {
             match own.append(&part, &note, &mut self.adopted, &mut self.dropped, now) {

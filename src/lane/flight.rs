@@ -18,6 +18,8 @@ pub(super) struct Flight {
     pub(super) asking: Option<Asking>,
     pub(super) visit: Option<Arc<Visit>>,
     pub(super) begun: Instant,
+    /// Whether the store may have had some of it before.
+    pub(super) was_there: bool,
     /// Its records had just come.
     pub(super) is_live: bool,
 }
@@ -25,12 +27,13 @@ pub(super) struct Flight {
 impl Flight {
     /// Its records are at the store, which is asked what became of them.
     pub(super) fn asked(job: Job, asking: Asking, now: Instant) -> Self {
-        Self { job, payload_bytes: 0, asking: Some(asking), visit: None, begun: now, is_live: false }
+        Self { job, payload_bytes: 0, asking: Some(asking), visit: None, begun: now, was_there: true, is_live: false }
     }
 }
 
 /// How a request ended, for [`Lane::conclude`].
 pub(super) struct End {
+    pub(super) was_there: bool,
     pub(super) asking: Option<Asking>,
     pub(super) result: Result<Reply, Failure>,
     pub(super) payload_bytes: usize,
@@ -122,9 +125,10 @@ impl Lane {
         now: Instant,
     ) -> Sending {
         job.tried = true;
+        let was_there = std::mem::replace(&mut job.may_be_there, true);
         let (id, payload_bytes) = (job.id, payload.bytes().len());
         let sending = self.submit(id, payload);
-        self.flights.depart(Flight { job, payload_bytes, asking: None, visit, begun: now, is_live });
+        self.flights.depart(Flight { job, payload_bytes, asking: None, visit, begun: now, was_there, is_live });
         sending
     }
 

@@ -92,6 +92,8 @@ pub(super) struct Job {
     sealed: Instant,
     /// Whether it was ever sent.
     pub(super) tried: bool,
+    /// Whether the store may have some of it, whatever it said.
+    pub(super) may_be_there: bool,
     /// What is still owed, next last.
     steps: Vec<Step>,
     /// Requests that were refused, and whether the store took any record of it.
@@ -128,6 +130,7 @@ impl Job {
             stored,
             sealed,
             tried: false,
+            may_be_there: false,
             steps,
             refusals: 0,
             taken: false,
@@ -145,7 +148,7 @@ impl Job {
         let mut job = Self::new(taken.number, taken.stored, sealed);
         job.is_written(vec![(from, taken.place)]);
         job.steps.iter_mut().for_each(|step| step.mode = taken.mode);
-        Self { id, from: Some(from), tried: taken.tried, ..job }
+        Self { id, from: Some(from), tried: taken.tried, may_be_there: taken.tried, ..job }
     }
 
     /// Whether it was read back from disk.

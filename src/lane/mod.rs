@@ -355,7 +355,7 @@ impl Lane {
         let Some(flight) = self.flights.land(outcome.job) else { return };
         let (mut job, visit, begun, payload_bytes) = (flight.job, flight.visit, flight.begun, flight.payload_bytes);
         let (was_asking, taken) = (flight.asking.is_some(), self.taken);
-        let end = End { asking: flight.asking, result: outcome.result, payload_bytes };
+        let end = End { was_there: flight.was_there, asking: flight.asking, result: outcome.result, payload_bytes };
         // The schedule may be the user's code: a panic in it is the worker's death, but not the end of the batch.
         let done = contained(|| self.conclude(&mut job, end, visit, now));
         // How long a question took says nothing about how much the store can take.

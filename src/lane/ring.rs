@@ -65,7 +65,7 @@ impl Lane {
             false => open.len(),
         };
         let jobs = || self.backlog.waiting().chain(self.flights.jobs()).filter(|job| job.copies().is_empty());
-        let owed = |was_sent: bool| jobs().filter(|job| job.tried == was_sent).map(count).sum::<u64>();
+        let owed = |was_sent: bool| jobs().filter(|job| job.may_be_there == was_sent).map(count).sum::<u64>();
         let open = self.batcher.open().map_or(0, open) as u64;
         (owed(false) + open, owed(true))
     }

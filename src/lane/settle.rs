@@ -34,9 +34,10 @@ impl Lane {
         visit: Option<Arc<Visit>>,
         now: Instant,
     ) -> Option<Asking> {
-        let End { asking, result, payload_bytes } = end;
+        let End { was_there, asking, result, payload_bytes } = end;
         // Nothing was sent, and the store is not to blame: the job is encoded again, and the doctor waits for that.
         if asking.is_none() && matches!(&result, Err(failure) if failure.kind == FailureKind::Outdated) {
+            job.may_be_there = was_there;
             self.postponed = visit.map(|visit| (job.id, visit));
             return None;
         }
@@ -75,7 +76,7 @@ impl Lane {
                     | FailureKind::Connect
                     | FailureKind::Tls
                     | FailureKind::Token
-                    | FailureKind::Outdated => {}
+                    | FailureKind::Outdated => job.may_be_there = was_there,
                 }
                 self.again(job, None, failure.text, now);
                 // A store that resets the connection under a large body may have said 413, which nobody could read.

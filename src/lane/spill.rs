@@ -309,6 +309,6 @@ impl Lane {
         let after = if job.is_adopted() { after.min(self.reorder_within / 2) } else { after };
         let since_1970 = clock::date().duration_since(UNIX_EPOCH).unwrap_or_default();
         let limit = since_1970.saturating_sub(after).as_nanos().min(i64::MAX as u128) as i64;
-        !job.tried && job.stored().len() > 0 && job.stored().nanos(0) < limit
+        !job.may_be_there && job.stored().len() > 0 && job.stored().nanos(0) < limit
     }
 }

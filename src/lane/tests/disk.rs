@@ -547,7 +547,7 @@ fn what_is_too_old_for_where_live_records_go_is_replayed_and_holds_them_up_no_mo
         let mut stored = Stored::new(Arc::clone(&desk.lane.parts.origin), desk.now - age);
         stored.push(None, hello().bytes(), 0, nanos(age), 1);
         let mut old = Job::new(0, stored, desk.now - age);
-        old.tried = tried;
+        old.may_be_there = tried;
         (desk.lane.next_number, desk.sequence) = (1, 1);
         desk.lane.backlog.push(old);
         desk.emit();
