@@ -118,7 +118,8 @@ impl Builder {
     /// where that is none, and a sixteenth more for the places in the program from which records come. A record stays there
     /// until each destination has settled it, or has it in its [spool](Self::spool_dir). One that is longer than a quarter of
     /// the ring is dropped as `queue_full`. While more than half is owed and cannot go to a spool, the oldest is kept in memory
-    /// alone, and [`Health::acceptance`](crate::Health::acceptance) says so.
+    /// alone; [`Health::acceptance`](crate::Health::acceptance) says so, and the next process tells how much of that was lost
+    /// if this one died. With [`Overflow::Block`](crate::Overflow::Block) all stays in the ring, and callers wait for room.
     ///
     /// The directory is made if there is none (mode 0700), and must belong to this process's user alone. Where no ring can be
     /// made there, the queue is in memory as without it, and that is told on stderr.

@@ -1,6 +1,7 @@
 //! What a lane owes on disk: its own spool, and what earlier processes left behind.
 //!
-//! What is tried, when, and what happens to the job is `spill.rs`; who gives way when the spool is full is `own.rs`. A batch that was read back is in memory until it is settled or put back, like any other.
+//! What is tried, when, and what happens to the job is `spill.rs`; who gives way when the spool is full is `own.rs`. A batch
+//! that was read back is in memory until it is settled or put back, like any other.
 
 use std::collections::VecDeque;
 use std::io;
@@ -154,16 +155,19 @@ impl Disk {
         let note = Note { number: job.number, sealed: self.epoch.nanos(job.sealed()), tried: job.tried };
         let mut copies = Vec::new();
         for part in job.parts() {
-            match own.append(&part, &note, held, &mut self.adopted, &mut self.dropped, now) {
+            match own.append(&part, &note, &mut self.adopted, &mut self.dropped, now) {
                 Ok(place) => copies.push((OWN, place)),
                 Err(trouble) => {
                     own.trouble = Some(trouble);
                     own.again = Some(now + AGAIN_AFTER);
-                    copies.iter().for_each(|(_, place)| own.spool.settle(*place));
+                    copies.iter().rev().for_each(|(_, place)| own.spool.take_back(*place));
                     own.look(&self.epoch);
                     return false;
                 }
             }
+        }
+        if !held {
+            copies.iter().for_each(|(_, place)| own.spool.put_back(*place));
         }
         (own.trouble, own.again) = (None, None);
         job.is_misplaced = job.number < own.written;

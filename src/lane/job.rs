@@ -168,6 +168,13 @@ impl Job {
         self.steps.iter().map(|step| step.part.len() as u64).sum()
     }
 
+    /// Of those, the ones for whose numbers that holds.
+    pub(super) fn owed_where(&self, which: impl Fn(u64) -> bool) -> u64 {
+        let of =
+            |step: &Step| (0..step.part.len()).filter(|&at| which(self.stored.sequence(step.part.place(at)))).count();
+        self.steps.iter().map(|step| of(step) as u64).sum()
+    }
+
     /// Severities of the records that are still owed.
     pub(super) fn owed_severities(&self) -> impl Iterator<Item = Severity> {
         self.steps.iter().flat_map(|step| self.severities(step))

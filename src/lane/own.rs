@@ -20,6 +20,10 @@ pub(super) enum Trouble {
 pub(crate) trait Write: Source {
     /// See [`Spool::append`].
     fn append(&mut self, batch: &Batch<'_>, note: &Note, held: bool, now: Instant) -> Result<Place, Refused>;
+    /// See [`Spool::take_back`].
+    fn take_back(&mut self, place: Place) {
+        self.settle(place);
+    }
     /// See [`Spool::tick`].
     fn tick(&mut self, now: Instant) -> Option<io::Error>;
     /// See [`Spool::close`].
@@ -29,6 +33,10 @@ pub(crate) trait Write: Source {
 impl Write for Spool {
     fn append(&mut self, batch: &Batch<'_>, note: &Note, held: bool, now: Instant) -> Result<Place, Refused> {
         Self::append(self, batch, note, held, now)
+    }
+
+    fn take_back(&mut self, place: Place) {
+        Self::take_back(self, place);
     }
 
     fn tick(&mut self, now: Instant) -> Option<io::Error> {
@@ -69,13 +77,12 @@ impl Own {
         &mut self,
         batch: &Batch<'_>,
         note: &Note,
-        held: bool,
         adopted: &mut VecDeque<Adopted>,
         dropped: &mut [u64; 6],
         now: Instant,
     ) -> Result<Place, Trouble> {
         loop {
-            match self.spool.append(batch, note, held, now) {
+            match self.spool.append(batch, note, true, now) {
                 Ok(place) => return Ok(place),
                 Err(Refused::Disk(error)) => return Err(Trouble::Disk(error)),
                 Err(Refused::Full) => {

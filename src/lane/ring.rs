@@ -13,12 +13,19 @@ use crate::queue::Heir;
 /// How the lane stands to the ring.
 #[derive(Default)]
 pub(super) struct Hold {
-    /// Whether its records come from there.
-    is_there: bool,
     /// Its records before this place are not kept there.
     given_up: u64,
+    /// Says there that nothing is in memory alone.
+    none_in_memory: Option<Box<dyn Fn() + Send>>,
     /// What it owes at the end and is found there by the next process: how many records, and where the first is.
     left: Option<(u64, u64)>,
+}
+
+impl Hold {
+    /// Something is about to be written to disk: whoever died over that would be said to have lost what is found there.
+    pub(super) fn say_none_in_memory(&self) {
+        self.none_in_memory.iter().filter(|_| self.given_up > 0).for_each(|say| say());
+    }
 }
 
 /// Whether a number is a place in the ring.
@@ -27,9 +34,13 @@ fn is_place(number: u64) -> bool {
 }
 
 impl Lane {
-    /// Its records come from a ring.
-    pub(crate) fn live_in_ring(&mut self) {
-        self.hold.is_there = true;
+    /// Its records come from a ring, where `none_in_memory` says that none of what it owes is in memory alone.
+    pub(crate) fn live_in_ring(&mut self, none_in_memory: Box<dyn Fn() + Send>) {
+        self.hold.none_in_memory = Some(none_in_memory);
+    }
+
+    fn is_in_ring(&self) -> bool {
+        self.hold.none_in_memory.is_some()
     }
 
     /// The first place in the ring of which the lane still needs the record there.
@@ -39,25 +50,37 @@ impl Lane {
         jobs.chain(self.hold.left.map(|(_, first)| first)).min()
     }
 
-    /// Whether it owes records that stood in the ring, and stand in memory alone now.
-    pub(crate) fn is_in_memory_alone(&self) -> bool {
+    /// Records that would be lost with the process: those that were never sent, and those that may be at the store,
+    /// whatever became of the request. Of our own, none
+    /// stand in the ring, and none are missed there.
+    pub(crate) fn at_risk(&self) -> (u64, u64) {
         let given_up = self.hold.given_up;
-        given_up > 0 && self.in_memory_alone().any(|stored| first_place(stored, 0).is_some_and(|at| at < given_up))
+        if self.is_in_ring() && given_up == 0 {
+            return (0, 0);
+        }
+        let is_given_up = |number: u64| is_place(number) && number < given_up;
+        let count = |job: &Job| if self.is_in_ring() { job.owed_where(is_given_up) } else { job.owed() };
+        let open = |open: &Stored| match self.is_in_ring() {
+            true => (0..open.len()).filter(|&at| is_given_up(open.sequence(at))).count(),
+            false => open.len(),
+        };
+        let jobs = || self.backlog.waiting().chain(self.flights.jobs()).filter(|job| job.copies().is_empty());
+        let owed = |was_sent: bool| jobs().filter(|job| job.tried == was_sent).map(count).sum::<u64>();
+        let open = self.batcher.open().map_or(0, open) as u64;
+        (owed(false) + open, owed(true))
     }
 
-    /// Whether records of it survive the process in the ring, at the least the newest. Of our own, none stand there, and none
-    /// are missed.
-    pub(super) fn stands_in_ring(&self, stored: &Stored) -> bool {
-        let newest = (0..stored.len()).map(|at| stored.sequence(at)).rev().find(|&number| is_place(number));
-        self.hold.is_there && newest.is_none_or(|newest| newest >= self.hold.given_up)
-    }
-
-    /// The ring needs the room before that place: what the lane owes of it goes to disk, and what cannot is kept in memory
-    /// alone.
-    pub(crate) fn yield_ring_before(&mut self, place: u64, now: Instant) {
-        let needs_it = self.oldest_kept().is_some_and(|oldest| oldest < place);
-        if needs_it && !self.yield_ring(place - 1, now) {
+    /// The ring needs the room before that place: what the lane owes of it goes to disk. What cannot is kept in memory alone
+    /// if it may, or it stays in the ring, and is sent as soon as can be.
+    pub(crate) fn yield_ring_before(&mut self, place: u64, may_give_up: bool, now: Instant) {
+        let is_needed = |oldest: Option<u64>| oldest.is_some_and(|oldest| oldest < place);
+        if !is_needed(self.oldest_kept()) || self.yield_ring(place - 1, now) {
+            return;
+        }
+        if may_give_up {
             self.hold.given_up = place;
+        } else if is_needed(self.batcher.open().and_then(|open| first_place(open, 0))) {
+            self.seal(now);
         }
     }
 
@@ -69,7 +92,7 @@ impl Lane {
 
     /// The end: what is owed of a job and stands in the ring is left there. Says whether that is all that is owed of it.
     pub(super) fn leave_in_ring(&mut self, job: &mut Job) -> bool {
-        if !self.hold.is_there || job.is_read() {
+        if !self.is_in_ring() || job.is_read() {
             return false;
         }
         let given_up = self.hold.given_up;

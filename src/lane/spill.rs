@@ -49,14 +49,6 @@ impl Lane {
         settings.fsync.filter(|_| self.disk_trouble.is_none())
     }
 
-    /// Records that would be lost with the process: those that wait, and those that may be at the store.
-    pub(crate) fn at_risk(&self) -> (u64, u64) {
-        let in_memory = |job: &&Job| job.copies().is_empty() && !self.stands_in_ring(job.stored());
-        let waiting = self.backlog.waiting().filter(in_memory).map(Job::owed).sum::<u64>();
-        let open = self.batcher.open().filter(|open| !self.stands_in_ring(open)).map_or(0, |open| open.len() as u64);
-        (waiting + open, self.flights.jobs().filter(in_memory).map(Job::owed).sum())
-    }
-
     pub(crate) fn has_spool(&self) -> bool {
         self.backlog.disk.has_spool()
     }
@@ -160,7 +152,10 @@ impl Lane {
             let Some(mut job) = oldest.and_then(|at| self.backlog.remove(at)) else { break };
             if !job.copies().is_empty() {
                 self.backlog.disk.put_back(&job);
-            } else if !self.write_those_before(job.number, now) || !self.backlog.disk.write(&mut job, false, now) {
+                continue;
+            }
+            self.hold.say_none_in_memory();
+            if !self.write_those_before(job.number, now) || !self.backlog.disk.write(&mut job, false, now) {
                 self.backlog.put_back(job);
                 break;
             }
@@ -215,7 +210,7 @@ impl Lane {
 
     /// One request at a time promises the order of arrival, to the next process as well: what was sent in vain and stays in
     /// memory goes to disk before what is newer.
-    fn write_those_before(&mut self, number: u64, now: Instant) -> bool {
+    pub(super) fn write_those_before(&mut self, number: u64, now: Instant) -> bool {
         self.in_flight > 1 || self.write_where(|job| job.number < number, now + Duration::from_secs(1), now)
     }
 
@@ -226,6 +221,9 @@ impl Lane {
         let is_due = |job: &&mut Job| job.copies().is_empty() && which(job);
         let mut jobs: Vec<_> = self.flights.jobs_mut().chain(waiting).filter(is_due).collect();
         jobs.sort_by_key(|job| job.number);
+        if !jobs.is_empty() {
+            self.hold.say_none_in_memory();
+        }
         let is_done = jobs
             .into_iter()
             .all(|job| now + clock::now().saturating_duration_since(begun) < until && disk.write(job, true, now));
@@ -253,6 +251,7 @@ impl Lane {
     pub(crate) fn close(&mut self, reason: Reason, until: Instant) {
         let now = clock::now();
         self.seal(now);
+        self.hold.say_none_in_memory();
         let mut jobs: Vec<Job> = std::mem::take(&mut self.flights).into_iter().map(|flight| flight.job).collect();
         jobs.extend(std::iter::from_fn(|| self.backlog.pop_memory()));
         jobs.extend(self.backlog.disk.take_waiting(|_| true));

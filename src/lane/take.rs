@@ -101,7 +101,10 @@ impl Lane {
             job.stored_mut().shrink();
         }
         if self.backlog.disk.takes_all() {
-            self.backlog.disk.write(&mut job, true, now);
+            self.hold.say_none_in_memory();
+            if self.write_those_before(job.number, now) {
+                self.backlog.disk.write(&mut job, true, now);
+            }
             self.tell_of_disk(now);
         }
         self.relieved_in_vain = None;

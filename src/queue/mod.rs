@@ -30,7 +30,7 @@ use crate::ledger::{Losses, Reason};
 use crate::mute;
 use channel::Channel;
 pub(crate) use drain::Drain;
-pub(crate) use heir::Heir;
+pub(crate) use heir::{Heir, Lost, Owed};
 use losses::LossCounters;
 #[cfg(all(feature = "testing", feature = "crash-proof", target_os = "linux"))]
 pub(crate) use ring::recover_any;
@@ -254,19 +254,19 @@ impl Queue {
         self.ring().map(Ring::drained)
     }
 
-    /// What is owed no more may go: all before `up_to` at every destination, and at each one, given with its fingerprint, all
-    /// before a place of its own. Only what was drained goes. The worker alone calls this.
-    pub(crate) fn release(&self, lanes: &[(u64, u64)], up_to: u64) {
+    /// What is owed no more may go: all before `up_to` at every destination, and at each one all before a place of its own.
+    /// Only what was drained goes. The worker alone calls this.
+    pub(crate) fn release(&self, lanes: &[Owed], up_to: u64) {
         if let Some(ring) = self.ring() {
             ring.release(lanes, up_to);
             self.room.made();
         }
     }
 
-    /// Says whether some of what was drained and is owed stands in the ring no more.
-    pub(crate) fn set_in_memory(&self, in_memory: bool) {
+    /// Says of a lane that nothing it owes is in memory alone, until the next release says what is so.
+    pub(crate) fn none_in_memory(&self, lane: usize) {
         if let Some(ring) = self.ring() {
-            ring.set_in_memory(in_memory);
+            ring.none_in_memory(lane);
         }
     }
 

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use super::heir::{Heir, Inheritance};
+use super::heir::{Heir, Inheritance, Lost, Owed};
 use crate::frame::{Frame, Severity};
 use crate::resource::Resource;
 
@@ -75,11 +75,11 @@ impl Ring {
         match *self {}
     }
 
-    pub(super) fn release(&self, _: &[(u64, u64)], _: u64) {
+    pub(super) fn release(&self, _: &[Owed], _: u64) {
         match *self {}
     }
 
-    pub(super) fn set_in_memory(&self, _: bool) {
+    pub(super) fn none_in_memory(&self, _: usize) {
         match *self {}
     }
 
@@ -108,7 +108,7 @@ impl Orphans {
         Self
     }
 
-    pub(crate) fn look(&mut self, _: &[Heir]) -> Inheritance {
+    pub(crate) fn look(&mut self, _: &[Heir], _: &mut dyn FnMut(Lost)) -> Inheritance {
         Inheritance::default()
     }
 }

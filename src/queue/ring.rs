@@ -14,6 +14,7 @@ mod file;
 mod header;
 mod order;
 mod orphans;
+mod plan;
 mod scan;
 mod sites;
 #[cfg(test)]
@@ -30,13 +31,14 @@ use rustix::mm::{self, Advice, MapFlags, ProtFlags};
 use crate::crash;
 use crate::frame::portable::{self, Site};
 use crate::frame::{Frame, Severity};
+use crate::queue::heir::Owed;
 use crate::resource::Resource;
 use file::Made;
 pub(crate) use order::Shut;
 use order::{COUNT_MASK, Found, Memory, Order};
 pub(crate) use orphans::Orphans;
 #[cfg(feature = "testing")]
-pub(crate) use orphans::recover_any;
+pub(crate) use plan::recover_any;
 use sites::Sites;
 
 pub(crate) struct Ring {
@@ -162,11 +164,18 @@ impl Ring {
         self.order.drained_to(to, records, last_time);
     }
 
-    pub(super) fn release(&self, lanes: &[(u64, u64)], up_to: u64) {
-        for (lane, &(fingerprint, position)) in lanes.iter().enumerate() {
-            self.order.settled(lane, fingerprint, position);
+    pub(super) fn release(&self, lanes: &[Owed], up_to: u64) {
+        for (lane, owed) in lanes.iter().enumerate() {
+            self.order.settled(lane, owed.fingerprint, owed.settled);
+            self.order.in_memory(lane, owed.waiting, owed.in_flight);
         }
+        let in_memory = lanes.iter().any(|owed| owed.waiting + owed.in_flight > 0);
+        self.in_memory.store(in_memory, Ordering::Relaxed);
         self.order.release(up_to);
+    }
+
+    pub(super) fn none_in_memory(&self, lane: usize) {
+        self.order.in_memory(lane, 0, 0);
     }
 
     /// Where it is.
@@ -186,10 +195,6 @@ impl Ring {
         if !self.is_foreign() && self.order.consumed() == self.order.tail() {
             self.made.remove();
         }
-    }
-
-    pub(super) fn set_in_memory(&self, in_memory: bool) {
-        self.in_memory.store(in_memory, Ordering::Relaxed);
     }
 
     pub(super) fn is_in_memory(&self) -> bool {

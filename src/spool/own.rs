@@ -216,6 +216,14 @@ impl Spool {
         failed
     }
 
+    /// Takes away again a batch that was just written and held, as what belongs to it could not be. Where the disk refuses
+    /// that as well it is settled, and may come twice if the process dies before those in front of it are.
+    pub(crate) fn take_back(&mut self, place: Place) {
+        if !self.shelf.take_back(place) {
+            self.settle(place);
+        }
+    }
+
     /// The process ends: what was written is made as safe as was asked for. Returns what the disk said to that, if it was
     /// bad.
     pub(crate) fn close(&mut self) -> Option<io::Error> {

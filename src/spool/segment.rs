@@ -255,6 +255,19 @@ impl Segment {
         Ok(at)
     }
 
+    /// Takes away again what was written last, of a batch that is taken; says whether it could be done.
+    pub(super) fn take_back(&mut self, dir: &dyn Dir, at: u64) -> bool {
+        let Some(&Apart::Taken { len, counts }) = self.apart.get(&at) else { return false };
+        if at + len != self.end || self.file(dir).and_then(|file| file.truncate(at)).is_err() {
+            return false;
+        }
+        self.apart.remove(&at);
+        (self.end, self.len, self.read_at, self.next) = (at, at, self.read_at.min(at), None);
+        self.written = std::array::from_fn(|severity| self.written[severity].wrapping_sub(counts[severity]));
+        self.unsynced = true;
+        true
+    }
+
     /// Moves on to the next batch that is not taken.
     fn skip(&mut self) {
         while let Some(end) = end_of_part(&self.apart, self.read_at) {

@@ -114,6 +114,17 @@ impl Shelf {
         }
     }
 
+    /// Takes away again what was just written; says whether it could be done.
+    pub(super) fn take_back(&mut self, place: Place) -> bool {
+        let share = Arc::clone(&self.share);
+        let Some(segment) = self.find(place) else { return false };
+        let before = segment.len;
+        let is_gone = segment.take_back(&*share.dir, place.at);
+        let less = before - segment.len;
+        self.usage.free(&share, less);
+        is_gone
+    }
+
     /// Settles a batch. `keep_last` where the last segment is still being written.
     pub(super) fn settle(&mut self, place: Place, keep_last: bool) {
         let share = Arc::clone(&self.share);

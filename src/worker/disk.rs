@@ -297,14 +297,21 @@ fn tell(found: &Found, path: &Path, voice: &Voice, now: Instant) {
             let said = || format!("{name} in {dir} is not read: {why}");
             voice.say(Topic::new("bad file in the spool"), said, now);
         }
-        Found::Lost { label, at_least: 0, in_flight, .. } => voice.always(&format!(
-            "an earlier process died while {in_flight} records were on their way to {label}, which may or may not have them"
-        )),
-        Found::Lost { label, at_least, in_flight, .. } => voice.always(&format!(
-            "at least {at_least} records for {label} were lost with an earlier process, which died; {in_flight} more were on \
-             their way there"
-        )),
+        Found::Lost { label, at_least, in_flight, .. } => voice.always(&died(label, *at_least, *in_flight)),
     }
+}
+
+/// What was in memory alone when an earlier process died.
+pub(super) fn died(label: &str, at_least: u64, in_flight: u64) -> String {
+    if at_least == 0 {
+        return format!(
+            "an earlier process died while {in_flight} records were on their way to {label}, which may or may not have them"
+        );
+    }
+    format!(
+        "at least {at_least} records for {label} were lost with an earlier process, which died; {in_flight} more were on \
+         their way there"
+    )
 }
 
 /// How long the last act may go on.

@@ -1,12 +1,12 @@
 //! The worker's side of the ring: what is released, and what earlier processes left in theirs.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::Worker;
-use crate::lane::Lane;
+use super::{Worker, disk};
 use crate::ledger::Ledger;
-use crate::queue::{Heir, Orphans};
+use crate::queue::{Heir, Lost, Orphans, Owed};
 
 /// Between two looks for rings whose processes are dead, if nobody waits.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
@@ -28,15 +28,19 @@ impl Rings {
 impl Worker {
     /// Gives the worker the directory in which rings are; its own begins with what is owed to whom.
     pub(crate) fn with_rings(mut self, rings: Rings) -> Self {
-        let lanes: Vec<_> = rings.fingerprints.iter().map(|&fingerprint| (fingerprint, 0)).collect();
+        let lanes = rings.fingerprints.iter().map(|&fingerprint| Owed { fingerprint, ..Owed::default() });
         if self.intake.queue.has_places() {
-            self.intake.queue.release(&lanes, 0);
-            self.lanes.iter_mut().for_each(Lane::live_in_ring);
+            self.intake.queue.release(&lanes.collect::<Vec<_>>(), 0);
+            for (index, lane) in self.lanes.iter_mut().enumerate() {
+                let intake = Arc::clone(&self.intake);
+                lane.live_in_ring(Box::new(move || intake.queue.none_in_memory(index)));
+            }
         }
         Self { rings: Some(rings), ..self }
     }
 
-    /// Frees what no lane needs any more. Above half full, what is oldest must go elsewhere.
+    /// Frees what no lane needs any more. Above half full, what is oldest must go elsewhere: to disk, or to memory alone, but
+    /// not where callers are to wait.
     pub(super) fn release_ring(&mut self, now: Instant) {
         let queue = &self.intake.queue;
         let (Some((used, size)), Some(drained), Some(rings)) = (queue.ring_used(), queue.drained_to(), &self.rings)
@@ -44,13 +48,16 @@ impl Worker {
             return;
         };
         if let Some(place) = place_to_yield(used, size, queue.ring_tail(), drained) {
-            self.lanes.iter_mut().for_each(|lane| lane.yield_ring_before(place, now));
+            let may_give_up = !queue.blocks();
+            self.lanes.iter_mut().for_each(|lane| lane.yield_ring_before(place, may_give_up, now));
         }
-        let settled = self.lanes.iter().map(|lane| lane.oldest_kept().unwrap_or(drained));
-        let lanes: Vec<_> = rings.fingerprints.iter().copied().zip(settled).collect();
-        let all = lanes.iter().map(|&(_, settled)| settled).min().unwrap_or(drained);
+        let lanes = rings.fingerprints.iter().zip(&self.lanes).map(|(&fingerprint, lane)| {
+            let (waiting, in_flight) = lane.at_risk();
+            Owed { fingerprint, settled: lane.oldest_kept().unwrap_or(drained), waiting, in_flight }
+        });
+        let lanes: Vec<_> = lanes.collect();
+        let all = lanes.iter().map(|owed| owed.settled).min().unwrap_or(drained);
         queue.release(&lanes, all);
-        queue.set_in_memory(self.lanes.iter().any(|lane| lane.is_in_memory_alone()));
     }
 
     /// Takes over what a dead process left, one ring at a time.
@@ -62,7 +69,15 @@ impl Worker {
         let lanes = self.lanes.iter().zip(&rings.fingerprints).enumerate();
         let heirs: Vec<Heir> =
             lanes.map(|(index, (lane, &fingerprint))| lane.heir(fingerprint, filters.of_lane(index).clone())).collect();
-        let found = rings.orphans.look(&heirs);
+        let mut tell = |lost: Lost| {
+            let label = match lost.heir {
+                Some(heir) => self.lanes[heir].name().to_owned(),
+                None => format!("a destination that is not set up now ({:016x})", lost.fingerprint),
+            };
+            let why = "the ring had no room for them (LOGCHUTE_QUEUE_BYTES, LOGCHUTE_SPOOL_DIR)";
+            self.voice.always(&format!("{}; {why}", disk::died(&label, lost.at_least, lost.in_flight)));
+        };
+        let found = rings.orphans.look(&heirs, &mut tell);
         rings.next_look = if found.more { None } else { Some(now + LOOK_EVERY) };
         for (heir, share) in found.shares {
             self.lanes[heir].adopt(share, now);

@@ -67,9 +67,12 @@ pub(crate) fn delay(seed: u64, which: u64) -> Duration {
 
 /// So many processes die one after the other, each of which takes over from the ones before; then one ends well.
 pub(crate) fn chain(seed: u64, keeps: Keeps, weather: Weather, ways: &[Way]) -> Tally {
-    let mut scene = Scene::new(seed, keeps, weather.store(seed));
+    chain_in(Scene::new(seed, keeps, weather.store(seed)), ways, |which| delay(seed, which))
+}
+
+pub(crate) fn chain_in(mut scene: Scene, ways: &[Way], delay: impl Fn(u64) -> Duration) -> Tally {
     for (which, way) in (0..).zip(ways) {
-        scene.dies(way, delay(seed, which));
+        scene.dies(way, delay(which));
     }
     judge(scene)
 }

@@ -7,7 +7,7 @@
 //! against the counts: what may be lost, in which order the rest is, with which ids, how often, and what the ledger says.
 //!
 //! Beside these: ten thousand old segments (`segments.rs`), a disk without room (`full.rs`), files that somebody planted
-//! (`planted.rs`), an outage of ten minutes (`outage.rs`), and the auditor's own eyes (`proof.rs`). Names of cases begin with
+//! (`planted.rs`), an outage of ten minutes (`outage.rs`), a ring that is too small (`outgrown.rs`), and the auditor's own eyes (`proof.rs`). Names of cases begin with
 //! the rows that they prove.
 //!
 //! The long runs are ignored; CONTRIBUTING.md has the commands. What fails says how to repeat it.
@@ -26,6 +26,7 @@ mod full;
 mod kills;
 mod oom;
 mod outage;
+mod outgrown;
 mod planted;
 mod points;
 mod process;
@@ -93,6 +94,11 @@ fn random(cases: &mut Vec<Case>) {
         for keeps in [Keeps::Ring, Keeps::RingAndSpool] {
             let name = format!("d1::{keeps:?}::{weather:?}");
             both(cases, name, 5, 125, move |seed| chain(seed, keeps, weather, CHAIN));
+        }
+        if matches!(weather, Weather::Slow | Weather::Away) {
+            let name = format!("d1::Ring::{weather:?}::");
+            both(cases, format!("{name}outgrown"), 2, 50, move |seed| outgrown::story(seed, weather));
+            both(cases, format!("{name}waits"), 2, 50, move |seed| outgrown::waits(seed, weather));
         }
         both(cases, format!("d1::Spool::{weather:?}"), 3, 50, move |seed| chain(seed, Keeps::Spool, weather, CHAIN));
         // One at a time: what is told of it is told by the next.

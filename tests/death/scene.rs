@@ -74,6 +74,8 @@ pub(crate) struct Scene {
     heard: Vec<String>,
     /// Records of which processes said that they were lost with another one.
     pub(crate) told_lost: u64,
+    /// And of which they said that they were on their way.
+    pub(crate) told_in_flight: u64,
 }
 
 impl Scene {
@@ -86,7 +88,7 @@ impl Scene {
         let number = SCENES.fetch_add(1, Ordering::Relaxed);
         let dir = parent.join(format!("logchute-death-{}-{number}", std::process::id()));
         std::fs::create_dir_all(&dir).expect("a directory for this test");
-        Self { seed, store, keeps, dir, vars: Vec::new(), runs: 0, heard: Vec::new(), told_lost: 0 }
+        Self { seed, store, keeps, dir, vars: Vec::new(), runs: 0, heard: Vec::new(), told_lost: 0, told_in_flight: 0 }
     }
 
     pub(crate) fn var(mut self, name: &'static str, value: impl Into<String>) -> Self {
@@ -140,7 +142,7 @@ impl Scene {
             .env("LOGCHUTE_OVERFLOW", "block:1h")
             .env("LOGCHUTE_LINGER", "5ms")
             .env("LOGCHUTE_SHUTDOWN", "10s")
-            .env("LOGCHUTE_QUEUE_BYTES", self.queue_bytes().to_string())
+            .env("LOGCHUTE_QUEUE_BYTES", QUEUE.to_string())
             .env("LOGCHUTE_BACKLOG_BYTES", BACKLOG.to_string())
             .env("LOGCHUTE_BATCH_BYTES", BATCH.to_string())
             .env("LOGCHUTE_IN_FLIGHT", IN_FLIGHT.to_string());
@@ -151,12 +153,6 @@ impl Scene {
             victim = victim.env("LOGCHUTE_SPOOL_DIR", self.spool()).env("LOGCHUTE_SPOOL", when);
         }
         self.vars.iter().fold(victim, |victim, (name, value)| victim.env(name, value))
-    }
-
-    /// A ring must hold all that is owed while the victims live, where there is no spool, or a small one: what it gives up
-    /// to make room is in memory alone.
-    fn queue_bytes(&self) -> u64 {
-        if matches!(self.keeps, Keeps::Ring | Keeps::RingAndAlways) { 32 * QUEUE } else { QUEUE }
     }
 
     /// A process that logs and then dies; what it said.
@@ -180,7 +176,8 @@ impl Scene {
         let names = |files: &BTreeSet<PathBuf>| -> String {
             files.iter().filter_map(|file| file.file_name()).map(|name| format!("    {}\n", name.display())).collect()
         };
-        self.told_lost += told_lost(said);
+        self.told_lost += told(said, "at least ");
+        self.told_in_flight += told(said, "which died; ") + told(said, "died while ");
         let (run, found, left) = (self.runs - 1, names(found), names(&self.files()));
         self.heard.push(format!("run {run} ended {how}\n  found\n{found}  left\n{left}  said\n{said}"));
     }
@@ -248,9 +245,10 @@ pub(crate) fn scratch() -> PathBuf {
     if memory.is_dir() { memory } else { PathBuf::from(env!("CARGO_TARGET_TMPDIR")) }
 }
 
-/// The numbers of "at least N records … were lost".
-fn told_lost(said: &str) -> u64 {
-    let number = |line: &str| -> Option<u64> { line.split_once("at least ")?.1.split_once(" record")?.0.parse().ok() };
+/// The numbers behind those words, of "at least N records … were lost with an earlier process, which died; N more …", or
+/// "died while N records …".
+fn told(said: &str, before: &str) -> u64 {
+    let number = |line: &str| -> Option<u64> { line.split_once(before)?.1.split_once(' ')?.0.parse().ok() };
     said.lines().filter_map(number).sum()
 }
 

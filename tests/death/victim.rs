@@ -54,6 +54,7 @@ pub(crate) fn victim(role: &str) -> Result<(), Box<dyn Error>> {
     match role {
         "logs" => logs(Orders::of_environment()),
         "last" => last(&Orders::of_environment()),
+        "outgrows" => crate::outgrown::victim(&Orders::of_environment()),
         "asked" => asked(&Orders::of_environment()),
         "outage" => crate::outage::victim(&Orders::of_environment()),
         "litter" => crate::segments::litter(),

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use logchute::testing::Store;
-use logchute::{Acceptance, Builder, Overflow, Record, Severity};
+use logchute::{Acceptance, Builder, Overflow, Reason, Record, Severity};
 
 use crate::common::{Diary, LONG, Plain, all_there, close, emit, ms, record, to, until};
 
@@ -148,6 +148,28 @@ fn where_no_ring_can_be_made_the_queue_is_in_memory_and_that_is_told_once() {
     close(&logs);
     all_there(&store.records(), 1, 10);
     assert_eq!(fs::read(dir.0.join("ring")).unwrap(), b"a file");
+}
+
+#[test]
+fn where_callers_wait_a_ring_gives_nothing_up_to_memory_and_what_has_waited_too_long_is_counted() {
+    let dir = Dir::new("waits");
+    let store = Store::refusing();
+    let logs = ringed(&store, &dir).0.overflow(Overflow::Block(ms(20))).start().unwrap();
+    let mut said = 0;
+    while logs.ledger().dropped.of(Reason::QueueFull) < 3 {
+        said += 1;
+        logs.emit(record(1, said).field("x", "x".repeat(500)));
+        assert_eq!(logs.health().acceptance, Acceptance::ProcessCrash);
+    }
+    let ledger = logs.ledger();
+    // More than half of the ring, where it would give up what is oldest for callers that do not wait.
+    assert!(said > 60, "{ledger}");
+    assert_eq!((ledger.lost(), ledger.destinations[0].delivered), (3, 0), "{ledger}");
+    store.come_back();
+    let report = logs.shutdown(LONG);
+    assert!(report.settled() && report.ledger().balances(), "{report}");
+    assert_eq!(report.ledger().lost(), 3, "{report}");
+    assert_eq!(dir.rings(), 0);
 }
 
 #[test]

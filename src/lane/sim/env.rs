@@ -31,6 +31,8 @@ pub(super) struct Env {
     pub(super) is_traced: bool,
     pub(super) power_lost: bool,
     pub(super) died: bool,
+    /// A file could not be read at all: nobody knows how many records were in it, and only its name is told.
+    pub(super) is_bad: bool,
 }
 
 /// When it all begins, in seconds since 1970.
@@ -45,7 +47,7 @@ impl Env {
         Self {
             fs,
             dests: Vec::new(),
-            truth: Truth::default(),
+            truth: Truth { is_traced, ..Truth::default() },
             random,
             now: 1_000_000_000,
             base: Instant::now(),
@@ -53,6 +55,7 @@ impl Env {
             is_traced,
             power_lost: false,
             died: false,
+            is_bad: false,
         }
     }
 

@@ -14,7 +14,7 @@ impl World {
     /// Who dies while it gives up the oldest segment of so many bytes has not counted it yet, and nobody hears of what it
     /// counted: those records are lost with its memory.
     pub(super) fn compare(&mut self, on_disk: &[Owed], segment: usize) {
-        for (to, owed) in on_disk.iter().enumerate() {
+        for (to, on_disk) in on_disk.iter().enumerate() {
             let mut counted = self.env.dests[to].counted;
             for process in &self.alive {
                 for (lane, _) in process.lanes.iter().zip(&process.config.to).filter(|(_, dest)| **dest == to) {
@@ -34,7 +34,7 @@ impl World {
                     |at: u64| memory.is_some_and(|all| all.iter().any(|(from, to)| (*from..=*to).contains(&at)));
                 for (at, said) in said.iter().enumerate() {
                     let is_safe = said.to & 1 << to == 0 || dest.times(number, at) > 0 || dest.is_lost(number, at);
-                    if !is_safe && !is_in(owed, number, at) && !in_memory(at as u64) {
+                    if !is_safe && !is_in(on_disk, number, at) && !in_memory(at as u64) {
                         missing.push((number, at));
                     }
                 }
@@ -47,7 +47,7 @@ impl World {
             let dest = &self.env.dests[to];
             let count = missing.len() as u64;
             let unanswered = dest.has.iter().flatten().any(|has| has.unanswered > 0);
-            self.env.truth.check(count <= counted, || {
+            self.env.truth.check(count <= counted || self.env.is_bad, || {
                 format!(
                     "store {to}: {count} records are nowhere, {counted} are counted; {:?}",
                     &missing[..missing.len().min(10)]
@@ -94,7 +94,7 @@ impl World {
             };
             let (damaged, full) = (of(Reason::Damaged), of(Reason::DiskFull));
             // Who dies in the middle of a write leaves a batch that is cut, whose records are lost with the memory.
-            truth.check(damaged <= lost || self.env.power_lost || !is_well, || {
+            truth.check(damaged <= lost * u64::from(ends) || self.env.power_lost || !is_well, || {
                 format!("{index}: {damaged} are damaged")
             });
             let has_room = is_well && !self.plan.is_tight();
@@ -102,7 +102,7 @@ impl World {
             // As long as there is room on the disk, nothing is lost for want of memory.
             let none = of(Reason::BacklogFull) == 0 || !has_room || !self.all_spool;
             truth.check(none, || format!("{index}: {} had no room in memory", of(Reason::BacklogFull)));
-            let is_ordered = self.plan.is_plain && has_room && self.in_flight_one;
+            let is_ordered = !self.env.power_lost && self.plan.is_plain && has_room && self.in_flight_one;
             let mut last = vec![None; truth.said.len()];
             for id in &dest.order {
                 let (process, sequence) = place(*id);

@@ -206,6 +206,7 @@ impl Process {
                 Found::Bad { name, why } => {
                     let is_excused = env.power_lost || env.fs.failed().0 > 0 || env.died;
                     env.truth.check(is_excused, || format!("{name} is bad: {why}"));
+                    env.is_bad = true;
                 }
                 Found::Orphan { .. } | Found::Unknown { .. } => {}
             }

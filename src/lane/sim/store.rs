@@ -46,10 +46,10 @@ pub(super) fn who(resource: &Resource) -> u64 {
 
 /// What a backend encoded, and what its store answered, for the two to meet.
 #[derive(Clone, Default)]
-pub(super) struct Desk(Arc<Mutex<Exchange>>);
+pub(super) struct Desk(Arc<Mutex<Papers>>);
 
-/// Requests that were encoded, and verdicts that wait for their reply.
-type Exchange = (Vec<Vec<Item>>, Vec<Verdict>);
+/// Requests that nobody took yet, and all answers.
+type Papers = (Vec<Vec<Item>>, Vec<Verdict>);
 
 impl Desk {
     pub(super) fn take(&self) -> Vec<Vec<Item>> {

@@ -20,6 +20,7 @@ pub(super) struct Truth {
     /// Whether the process has ended, and whether anything of it may come twice then.
     pub(super) ended: Vec<Option<End>>,
     pub(super) wrong: Vec<String>,
+    pub(super) is_traced: bool,
     /// How often the disk failed so far.
     pub(super) disk_failures: u32,
 }
@@ -64,6 +65,9 @@ impl Truth {
     pub(super) fn check(&mut self, holds: bool, what: impl FnOnce() -> String) {
         if !holds && self.wrong.len() < 20 {
             self.wrong.push(what());
+            if self.is_traced {
+                println!("             WRONG: {}", self.wrong[self.wrong.len() - 1]);
+            }
         }
     }
 }

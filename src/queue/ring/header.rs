@@ -27,7 +27,7 @@ const RESOURCE_MAX: usize = 64 * 1024;
 /// Words of frames: the most that the positions can tell apart, and the least that a record fits in.
 const UNITS: std::ops::RangeInclusive<u64> = 16..=1 << 30;
 
-const _: () = assert!((place::LANES + 2 * LANES_MAX) * 8 <= HEAD_BYTES);
+const _: () = assert!((place::LANES + place::LANE * LANES_MAX) * 8 <= HEAD_BYTES);
 
 /// Where what stands in a ring's file.
 #[derive(Clone, Debug, PartialEq, Eq)]

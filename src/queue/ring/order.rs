@@ -89,8 +89,10 @@ pub(crate) mod place {
     pub(crate) const LAST_TIME: usize = 50;
     /// Records drained, modulo 2^31.
     pub(crate) const DRAINED_COUNT: usize = 51;
-    /// For each lane its fingerprint and the position before which it owes nothing.
+    /// For each lane so many words: its fingerprint; the position before which nothing is owed to it from here; how many
+    /// records before that are owed and in memory alone, and how many more of those are on their way.
     pub(crate) const LANES: usize = 64;
+    pub(crate) const LANE: usize = 4;
 }
 
 /// Lanes for which there is room in the header.
@@ -354,8 +356,18 @@ impl<M: Memory> Order<M> {
     /// Says of a lane that it owes nothing before that position.
     pub(crate) fn settled(&self, lane: usize, fingerprint: u64, position: u64) {
         if lane < LANES_MAX {
-            self.memory.store(place::LANES + 2 * lane, fingerprint, Relaxed);
-            self.memory.store(place::LANES + 2 * lane + 1, position, Relaxed);
+            self.memory.store(place::LANES + place::LANE * lane, fingerprint, Relaxed);
+            self.memory.store(place::LANES + place::LANE * lane + 1, position, Relaxed);
+        }
+    }
+
+    /// Says of a lane how much it owes that is in memory alone. After its position: a record that is still found here is not
+    /// said to be lost.
+    pub(crate) fn in_memory(&self, lane: usize, waiting: u64, in_flight: u64) {
+        if lane < LANES_MAX {
+            self.memory.fence();
+            self.memory.store(place::LANES + place::LANE * lane + 2, waiting, Relaxed);
+            self.memory.store(place::LANES + place::LANE * lane + 3, in_flight, Relaxed);
         }
     }
 

@@ -16,12 +16,12 @@ use std::time::{Duration, Instant, SystemTime};
 use super::file::{Private, SUFFIX, SUFFIX_NEW};
 use super::header::Unread;
 use super::order::place;
-use super::scan::{Image, Survey};
+use super::plan::{Chunk, ChunkState, Plan, Sites, Times, Wishes, divide, severity_of, time_of};
+use super::scan::{Mark, Survey};
 use crate::batch::{Mode, Origin, Stored};
-use crate::frame::{RecordId, RecordRef, Severity};
-use crate::numbers::Numbers;
+use crate::frame::{RecordId, RecordRef};
 use crate::process::OwnFile;
-use crate::queue::heir::{Heir, Inheritance};
+use crate::queue::heir::{Heir, Inheritance, Lost};
 use crate::spool::{Place, Source, Taken};
 
 /// What a file is called that cannot be read; so many of them are kept to be looked at.
@@ -42,8 +42,9 @@ impl Orphans {
         Self { path: dir.to_owned(), known: HashSet::new() }
     }
 
-    /// Adopts the oldest ring whose process is dead. What concerns none of the heirs stays where it is.
-    pub(crate) fn look(&mut self, heirs: &[Heir]) -> Inheritance {
+    /// Adopts the oldest ring whose process is dead. What concerns none of the heirs stays where it is; `tell` hears of what
+    /// died with that process.
+    pub(crate) fn look(&mut self, heirs: &[Heir], tell: &mut dyn FnMut(Lost)) -> Inheritance {
         let mut found = Inheritance::default();
         let private = match Private::open(&self.path, false) {
             Ok(private) => private,
@@ -75,7 +76,7 @@ impl Orphans {
                 Ok(survey) => {
                     let file = OwnFile::new(file);
                     file.is_locked();
-                    if !adopt(&private, file, survey, &name, heirs, &mut found) {
+                    if !adopt(&private, file, survey, &name, heirs, tell, &mut found) {
                         self.known.insert(name);
                     }
                     found.more = true;
@@ -146,15 +147,28 @@ impl Orphan {
     /// A destination has come so far.
     fn settled(&self, lane: usize, position: u64) {
         // A death before the next time repeats what was sent since: that is so anyway.
-        let place = (place::LANES + 2 * lane + 1) as u64 * 8;
-        let _ = self.file.get().and_then(|file| file.write_all_at(&position.to_ne_bytes(), place));
+        self.write(lane, 1, &position.to_ne_bytes());
+    }
+
+    /// What was in memory alone is known now. A death just before this has it told twice, rather than never.
+    fn is_told(&self, lane: usize) {
+        self.write(lane, 2, &[0; 16]);
+    }
+
+    fn write(&self, lane: usize, word: usize, bytes: &[u8]) {
+        let place = (place::LANES + place::LANE * lane + word) as u64 * 8;
+        let _ = self.file.get().and_then(|file| file.write_all_at(bytes, place));
     }
 
     fn is_done(&self) {
         if self.owing.fetch_sub(1, Ordering::AcqRel) == 1 {
-            // Gone already, at worst.
-            let _ = self.private.remove(&self.name);
+            self.remove();
         }
+    }
+
+    fn remove(&self) {
+        // Gone already, at worst.
+        let _ = self.private.remove(&self.name);
     }
 }
 
@@ -165,6 +179,7 @@ fn adopt(
     survey: Survey,
     name: &str,
     heirs: &[Heir],
+    tell: &mut dyn FnMut(Lost),
     found: &mut Inheritance,
 ) -> bool {
     let path = private.path.join(name);
@@ -176,180 +191,45 @@ fn adopt(
         }
     };
     let origin = Arc::new(Origin { incarnation: survey.header.incarnation, resource: survey.header.resource.clone() });
-    let lanes = survey.lanes.clone();
-    let mut parts = Vec::new();
-    let mut unknown = 0;
-    for &(lane, fingerprint, position) in &lanes {
-        match heirs.iter().position(|heir| heir.fingerprint == fingerprint) {
-            Some(heir) => parts.push((heir, lane, position)),
-            None if position >= survey.end => {}
-            None => {
-                let records = chunks(&survey, &file, position, None).0.iter().map(Chunk::owed).sum::<u64>();
-                if records > 0 {
-                    unknown += 1;
-                    let what = "records for a destination that is not set up now";
-                    found.remarks.push(format!("{records} {what} ({fingerprint:016x}) are kept in {}", path.display()));
-                }
+    let orphan = Orphan { file, private, name: name.to_owned(), survey, owing: AtomicUsize::new(0) };
+    let survey = &orphan.survey;
+    let heir_of = |mark: &Mark| heirs.iter().position(|heir| heir.fingerprint == mark.fingerprint);
+    for mark in &survey.lanes {
+        if mark.waiting > 0 || mark.in_flight > 0 {
+            let &Mark { fingerprint, waiting: at_least, in_flight, .. } = mark;
+            tell(Lost { fingerprint, heir: heir_of(mark), at_least, in_flight });
+            orphan.is_told(mark.lane);
+        }
+    }
+    let known = survey.lanes.iter().map(|mark| (*mark, heir_of(mark)));
+    let owing: Vec<_> = known.filter(|(mark, heir)| heir.is_some() || mark.position < survey.end).collect();
+    let plans = owing.iter().map(|&(mark, heir)| Plan::new(mark.position, heir.map(|heir| &heirs[heir])));
+    let plans = divide(survey, &orphan.file, plans.collect());
+    let (mut parts, mut unknown) = (Vec::new(), 0);
+    for ((mark, heir), plan) in owing.into_iter().zip(plans) {
+        match heir {
+            Some(heir) => parts.push((heir, mark.lane, plan)),
+            None if plan.owed() > 0 => {
+                unknown += 1;
+                let (records, fingerprint) = (plan.owed(), mark.fingerprint);
+                let what = "records for a destination that is not set up now";
+                found.remarks.push(format!("{records} {what} ({fingerprint:016x}) are kept in {}", path.display()));
             }
+            None => {}
         }
     }
-    let orphan = Arc::new(Orphan {
-        file,
-        private,
-        name: name.to_owned(),
-        survey,
-        owing: AtomicUsize::new(unknown + parts.len()),
-    });
-    for (heir, lane, position) in parts {
-        let share = Share::new(Arc::clone(&orphan), Arc::clone(&origin), lane, position, &heirs[heir]);
-        if share.done {
-            continue;
-        }
-        found.shares.push((heir, Box::new(share)));
+    orphan.owing.store(unknown + parts.len(), Ordering::Release);
+    if unknown + parts.len() == 0 {
+        orphan.remove();
     }
-    if lanes.is_empty() {
-        orphan.owing.store(1, Ordering::Release);
-        orphan.is_done();
+    let orphan = Arc::new(orphan);
+    for (heir, lane, plan) in parts {
+        let share = Share::new(Arc::clone(&orphan), Arc::clone(&origin), lane, plan, &heirs[heir]);
+        if !share.done {
+            found.shares.push((heir, Box::new(share)));
+        }
     }
     unknown == 0
-}
-
-/// Some records of a ring that make a batch.
-struct Chunk {
-    from: u64,
-    to: u64,
-    /// The last time that was given before it.
-    last_time: i64,
-    /// When its last record was made.
-    sealed: i64,
-    by_severity: [u32; 6],
-    state: ChunkState,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum ChunkState {
-    Waiting,
-    Taken,
-    Settled,
-}
-
-impl Chunk {
-    fn owed(&self) -> u64 {
-        self.by_severity.iter().map(|&count| u64::from(count)).sum()
-    }
-}
-
-/// Gives the records of a ring their times, in their order.
-pub(super) struct Times<'s> {
-    survey: &'s Survey,
-    numbers: Numbers,
-}
-
-impl<'s> Times<'s> {
-    pub(super) fn after(survey: &'s Survey, last_time: i64) -> Self {
-        Self { survey, numbers: Numbers::continued(survey.header.incarnation, last_time) }
-    }
-
-    /// What was drained has its time already.
-    pub(super) fn next(&mut self, position: u64, nanos: i64) -> i64 {
-        if position < self.survey.drained {
-            self.numbers = Numbers::continued(self.survey.header.incarnation, nanos);
-            return nanos;
-        }
-        self.numbers.next(nanos, Some(position)).1
-    }
-}
-
-/// The records from that position on that the heir wants, or all; and those that nobody can read.
-fn chunks(
-    survey: &Survey,
-    image: &(impl Image + ?Sized),
-    position: u64,
-    heir: Option<&Heir>,
-) -> (Vec<Chunk>, [u64; 6]) {
-    let (records, most) = heir.map_or((usize::MAX, usize::MAX), |heir| (heir.records.max(1), heir.bytes));
-    let (mut chunks, mut damaged): (Vec<Chunk>, _) = (Vec::new(), [0; 6]);
-    let (mut bytes, mut frame) = (Vec::new(), Vec::new());
-    let mut last_time = survey.last_time;
-    let mut times = Times::after(survey, last_time);
-    let (mut held, mut count) = (0, 0);
-    let mut frames = survey.frames(image, survey.consumed..survey.end);
-    while let Some(standing) = frames.next(&mut bytes) {
-        let nanos = times.next(standing.position, time_of(&bytes));
-        let before = std::mem::replace(&mut last_time, nanos);
-        if standing.position < position {
-            continue;
-        }
-        let severity = severity_of(&bytes) as usize;
-        if !survey.inline(standing.callsite, &bytes, &mut frame) {
-            damaged[severity] += 1;
-            continue;
-        }
-        if !heir.is_none_or(|heir| wants(heir, &frame)) {
-            continue;
-        }
-        if chunks.is_empty() || count >= records || held + frame.len() > most {
-            chunks.push(Chunk {
-                from: standing.position,
-                to: standing.next,
-                last_time: before,
-                sealed: nanos,
-                by_severity: [0; 6],
-                state: ChunkState::Waiting,
-            });
-            (held, count) = (0, 0);
-        }
-        if let Some(chunk) = chunks.last_mut() {
-            (chunk.to, chunk.sealed) = (standing.next, nanos);
-            chunk.by_severity[severity] += 1;
-        }
-        (held, count) = (held + frame.len(), count + 1);
-    }
-    (chunks, damaged)
-}
-
-/// Reads any bytes as a ring's file, for a fuzzer: once as they are, and once as what stands behind a head that is sound, so
-/// that all else is reached. Returns how many records came of it.
-///
-/// # Panics
-///
-/// If a record is found outside of what is owed, or twice.
-#[cfg(feature = "testing")]
-pub(crate) fn recover_any(bytes: &[u8]) -> usize {
-    let resource = crate::resource::Resource::new("fuzz");
-    let Some(header) = super::header::Header::new(1, &resource, 0x5eed, 0, 4096) else { return 0 };
-    let mut image = header.encode();
-    image.resize(header.file_bytes(), 0);
-    let changing = (place::TAIL * 8, (place::LAST_TIME + 1) * 8);
-    let places = (changing.0..changing.1).chain(header.dictionary * 8..image.len());
-    places.zip(bytes).for_each(|(at, &byte)| image[at] = byte);
-    let heir = Heir { fingerprint: 1, wanted: Default::default(), records: 7, bytes: 4096 };
-    let mut found = 0;
-    for image in [bytes, &image] {
-        let Ok(survey) = Survey::of(image) else { continue };
-        let mut frames = survey.frames(image, survey.consumed..survey.end);
-        let (mut frame, mut last) = (Vec::new(), None);
-        while let Some(standing) = frames.next(&mut frame) {
-            assert!(last < Some(standing.position) && standing.next <= survey.end, "{standing:?}");
-            last = Some(standing.position);
-            found += 1;
-        }
-        chunks(&survey, image, survey.consumed, Some(&heir));
-    }
-    found
-}
-
-fn time_of(frame: &[u8]) -> i64 {
-    frame.first_chunk().map_or(0, |bytes| i64::from_le_bytes(*bytes))
-}
-
-fn severity_of(frame: &[u8]) -> Severity {
-    Severity::from_number(frame.get(8).copied().unwrap_or(0))
-}
-
-fn wants(heir: &Heir, frame: &[u8]) -> bool {
-    let record = RecordRef::new(None, frame, 0, RecordId { incarnation: 0, sequence: 0 });
-    heir.wanted.would_enable(record.target(), &record.severity().level())
 }
 
 /// What one destination owes of a ring.
@@ -365,8 +245,8 @@ struct Share {
 }
 
 impl Share {
-    fn new(orphan: Arc<Orphan>, origin: Arc<Origin>, lane: usize, position: u64, heir: &Heir) -> Self {
-        let (chunks, damaged) = chunks(&orphan.survey, &orphan.file, position, Some(heir));
+    fn new(orphan: Arc<Orphan>, origin: Arc<Origin>, lane: usize, plan: Plan<'_>, heir: &Heir) -> Self {
+        let Plan { chunks, damaged, .. } = plan;
         let found = chunks.iter().map(Chunk::owed).sum::<u64>() + damaged.iter().sum::<u64>();
         let heir = Heir { wanted: heir.wanted.clone(), ..*heir };
         let mut share = Self { orphan, origin, heir, lane, chunks, found, damaged, done: false };
@@ -404,10 +284,12 @@ impl Share {
         let survey = &self.orphan.survey;
         let mut times = Times::after(survey, chunk.last_time);
         let mut frames = survey.frames(&self.orphan.file, chunk.from..chunk.to);
+        let (mut sites, mut wishes) = (Sites::of(survey), Wishes::of(Some(&self.heir)));
         let (mut bytes, mut frame, mut read) = (Vec::new(), Vec::new(), [0; 6]);
         while let Some(standing) = frames.next(&mut bytes) {
             let nanos = times.next(standing.position, time_of(&bytes));
-            if survey.inline(standing.callsite, &bytes, &mut frame) && wants(&self.heir, &frame) {
+            if wishes.has(standing.callsite, &bytes, &mut sites) && sites.inline(standing.callsite, &bytes, &mut frame)
+            {
                 let id = RecordId { incarnation: survey.header.incarnation, sequence: standing.position };
                 let cost = RecordRef::new(None, &frame, nanos, id).encoded_hint();
                 stored.push(None, &frame, standing.position, nanos, cost);

@@ -12,7 +12,6 @@ use super::header::{HEAD_BYTES, Header, Unread};
 use super::order::{FRAME_HEAD, LANES_MAX, State, place, words_of};
 use super::sites::salt_of_sites;
 use crate::frame::FRAME_MAX;
-use crate::frame::portable::{Site, inline};
 use crate::process::OwnFile;
 
 /// Read at once.
@@ -58,6 +57,19 @@ impl Image for [u8] {
     }
 }
 
+/// How far a lane had come.
+#[derive(Clone, Copy)]
+pub(super) struct Mark {
+    /// Its place in the table.
+    pub(super) lane: usize,
+    pub(super) fingerprint: u64,
+    /// Before this nothing is owed to it from here.
+    pub(super) position: u64,
+    /// What it owed of that, and was in memory alone: records that waited, and others that were on their way.
+    pub(super) waiting: u64,
+    pub(super) in_flight: u64,
+}
+
 /// How far a ring had come, and what it refers to.
 pub(super) struct Survey {
     pub(super) header: Header,
@@ -67,8 +79,7 @@ pub(super) struct Survey {
     pub(super) drained: u64,
     pub(super) end: u64,
     pub(super) last_time: i64,
-    /// For each lane its place in the table, its fingerprint and the position before which it owes nothing.
-    pub(super) lanes: Vec<(usize, u64, u64)>,
+    pub(super) lanes: Vec<Mark>,
     dictionary: Vec<u8>,
     sites: HashMap<u64, Range<usize>>,
 }
@@ -89,8 +100,12 @@ impl Survey {
             return Err(Unread::Bad("its positions are damaged"));
         }
         let lanes = (0..LANES_MAX)
-            .map(|lane| (lane, marks(place::LANES + 2 * lane), marks(place::LANES + 2 * lane + 1)))
-            .filter(|&(_, fingerprint, _)| fingerprint != 0)
+            .map(|lane| {
+                let [fingerprint, position, waiting, in_flight] =
+                    std::array::from_fn(|word| marks(place::LANES + place::LANE * lane + word));
+                Mark { lane, fingerprint, position, waiting, in_flight }
+            })
+            .filter(|mark| mark.fingerprint != 0)
             .collect();
         let last_time = if drained == 0 { i64::MIN } else { marks(place::LAST_TIME) as i64 };
         let sites = sites(&header, &dictionary);
@@ -102,15 +117,9 @@ impl Survey {
         Frames { survey: self, image, at: range.start, end: range.end, piece: Vec::new(), piece_at: u64::MAX, torn: 0 }
     }
 
-    /// Makes of a frame one that needs no callsite; says whether that can be done.
-    pub(super) fn inline(&self, callsite: u64, frame: &[u8], out: &mut Vec<u8>) -> bool {
-        out.clear();
-        if callsite == 0 {
-            out.extend_from_slice(frame);
-            return true;
-        }
-        let site = self.sites.get(&callsite).and_then(|range| Site::read(&self.dictionary[range.clone()]));
-        site.inspect(|site| inline(frame, site, out)).is_some()
+    /// What the dictionary has of a callsite.
+    pub(super) fn site(&self, callsite: u64) -> Option<&[u8]> {
+        self.sites.get(&callsite).map(|range| &self.dictionary[range.clone()])
     }
 }
 

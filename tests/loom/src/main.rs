@@ -28,13 +28,13 @@ fn index(at: usize) -> usize {
         place::DRAINED => 3,
         place::LAST_TIME => 4,
         place::DRAINED_COUNT => 5,
-        at if at >= place::LANES + 2 * LANES_MAX => at - (place::LANES + 2 * LANES_MAX) + DATA,
+        at if at >= place::LANES + place::LANE * LANES_MAX => at - (place::LANES + place::LANE * LANES_MAX) + DATA,
         _ => unreachable!("{at}"),
     }
 }
 
 /// The first word of frames, as the order knows it.
-const FIRST: usize = place::LANES + 2 * LANES_MAX;
+const FIRST: usize = place::LANES + place::LANE * LANES_MAX;
 
 struct Loom(Vec<loom::sync::atomic::AtomicU64>);
 

@@ -1,4 +1,6 @@
 //! An event that is a record of `log` as well arrives once; so does one that comes through the bridge of `tracing-log`.
+//!
+//! As a build without the feature `crash-proof`, which the library's own tests always have, it also shows what is refused there.
 
 use std::thread;
 use std::time::Duration;
@@ -83,6 +85,10 @@ fn cases() -> Vec<Case> {
             assert!(records[0].get("file").and_then(|file| file.as_str()).is_some_and(|file| file.ends_with("main.rs")));
             assert!(records[0].get("line").is_some_and(|line| line.as_u64() > Some(1)));
             assert!(!records[0].raw.to_string().contains("log.target"), "{}", records[0]);
+        }),
+        case("a_ring_is_refused_where_its_feature_is_not_compiled_in", || {
+            let refused = Builder::new().send_to(Store::new().backend()).ring_dir("/dev/shm/shop").start().unwrap_err();
+            assert!(refused.to_string().contains("it needs the feature `crash-proof`"), "{refused}");
         }),
     ]
 }

@@ -20,7 +20,7 @@ use crate::health::Acceptance;
 use crate::ledger::Reason;
 use crate::numbers::Numbers;
 use crate::queue::heir::Inheritance;
-use crate::queue::{Heir, Queue};
+use crate::queue::{Heir, Lost, Owed, Queue};
 use crate::resource::Resource;
 use crate::spool::Source;
 
@@ -60,8 +60,13 @@ fn queue(dir: &Path, bytes: usize) -> Queue {
     resource.set("pod", "web-1");
     let (ring, _) = Ring::make(dir, INCARNATION, &resource, bytes).unwrap();
     let queue = Queue::with_ring(ring, Overflow::DropNewest);
-    queue.release(&[(OPS, 0), (AUDIT, 0)], 0);
+    queue.release(&[owed(OPS, 0), owed(AUDIT, 0)], 0);
     queue
+}
+
+/// That lane owes nothing before that place.
+fn owed(fingerprint: u64, settled: u64) -> Owed {
+    Owed { fingerprint, settled, ..Owed::default() }
 }
 
 fn say(queue: &Queue, text: &str) {
@@ -79,7 +84,7 @@ fn heir(fingerprint: u64) -> Heir {
 }
 
 fn look(dir: &Dir, heirs: &[Heir]) -> Inheritance {
-    Orphans::new(&dir.0).look(heirs)
+    Orphans::new(&dir.0).look(heirs, &mut |lost| panic!("{lost:?}"))
 }
 
 fn messages(stored: &Stored) -> Vec<String> {
@@ -202,7 +207,7 @@ fn each_destination_gets_what_it_owed_and_wants() {
     offer(&dying, Record::new(Severity::Debug, "fine").target("shop::audit").into_own_frame());
     let given = drain(&dying, &mut Numbers::new(INCARNATION, true), 9);
     let place = |at: usize| given[at].0.sequence;
-    dying.release(&[(OPS, place(1)), (AUDIT, place(3))], place(1));
+    dying.release(&[owed(OPS, place(1)), owed(AUDIT, place(3))], place(1));
     drop(dying);
     let audit = Heir { wanted: Targets::new().with_target("shop::audit", LevelFilter::DEBUG), ..heir(AUDIT) };
     let mut found = look(&dir, &[audit, heir(OPS)]);
@@ -273,13 +278,13 @@ fn what_is_owed_to_a_destination_that_is_not_there_is_kept_and_told_once() {
     ["a", "b"].iter().for_each(|text| say(&dying, text));
     drop(dying);
     let mut orphans = Orphans::new(&dir.0);
-    let mut found = orphans.look(&[heir(OPS)]);
+    let mut found = orphans.look(&[heir(OPS)], &mut |_| {});
     assert_eq!(found.remarks.len(), 1);
     assert!(found.remarks[0].starts_with("2 records for a destination"), "{}", found.remarks[0]);
     found.shares[0].1.found();
     assert_eq!(take_all(&mut *found.shares[0].1).len(), 2);
     drop(found);
-    let found = orphans.look(&[heir(OPS)]);
+    let found = orphans.look(&[heir(OPS)], &mut |_| {});
     assert!(found.shares.is_empty() && found.remarks.is_empty());
     // It is there again in a later process.
     let mut found = look(&dir, &[heir(OPS), heir(AUDIT)]);
@@ -290,13 +295,41 @@ fn what_is_owed_to_a_destination_that_is_not_there_is_kept_and_told_once() {
 }
 
 #[test]
+fn what_was_in_memory_alone_is_told_once_also_where_its_destination_is_not_there() {
+    let dir = Dir::new("alone");
+    let dying = queue(&dir.0, 1 << 16);
+    ["a", "b", "c"].iter().for_each(|text| say(&dying, text));
+    let third = drain(&dying, &mut Numbers::new(INCARNATION, true), 9)[2].0.sequence;
+    let alone = |fingerprint, waiting, in_flight| Owed { fingerprint, settled: third, waiting, in_flight };
+    dying.release(&[alone(OPS, 5, 9), alone(AUDIT, 0, 2)], third);
+    assert_eq!(dying.acceptance(), Acceptance::Memory);
+    // What is about to stand on disk is not said to be lost.
+    dying.release(&[alone(OPS, 2, 0), alone(AUDIT, 1, 1)], third);
+    dying.none_in_memory(0);
+    drop(dying);
+    let mut told = Vec::new();
+    let found = Orphans::new(&dir.0).look(&[heir(AUDIT)], &mut |lost| told.push(lost));
+    assert_eq!(told, [Lost { fingerprint: AUDIT, heir: Some(0), at_least: 1, in_flight: 1 }]);
+    assert_eq!((found.shares.len(), found.remarks.len()), (1, 1), "what the ring has is owed still");
+    drop(found);
+    let file = fs::OpenOptions::new().write(true).open(dir.ring_file()).unwrap();
+    file.write_all_at(&7_u64.to_ne_bytes(), (place::LANES + 2) as u64 * 8).unwrap();
+    drop(file);
+    told.clear();
+    let found = Orphans::new(&dir.0).look(&[heir(AUDIT)], &mut |lost| told.push(lost));
+    assert_eq!(told, [Lost { fingerprint: OPS, heir: None, at_least: 7, in_flight: 0 }]);
+    drop(found);
+    assert_eq!(look(&dir, &[heir(AUDIT)]).shares.len(), 1, "and nothing is told again");
+}
+
+#[test]
 fn a_ring_from_which_nothing_is_owed_leaves_no_file() {
     let dir = Dir::new("clean");
     let ending = queue(&dir.0, 1 << 16);
     say(&ending, "sent");
     drain(&ending, &mut Numbers::new(INCARNATION, true), 9);
     let end = ending.drained_to().unwrap();
-    ending.release(&[(OPS, end), (AUDIT, end)], end);
+    ending.release(&[owed(OPS, end), owed(AUDIT, end)], end);
     ending.close();
     say(&ending, "late");
     assert_eq!(ending.losses().of(Reason::Shutdown), 1);
@@ -328,9 +361,9 @@ fn s9_a_ring_of_a_newer_version_is_left_as_it_is() {
     drop(queue(&dir.0, 1 << 16));
     fs::write(dir.0.join("ab.ring"), [*b"logchute", 7_u64.to_ne_bytes()].concat().repeat(300)).unwrap();
     let mut orphans = Orphans::new(&dir.0);
-    let found = orphans.look(&[heir(OPS)]);
+    let found = orphans.look(&[heir(OPS)], &mut |_| {});
     assert!(found.remarks.len() == 1 && found.remarks[0].contains("newer version"), "{:?}", found.remarks);
-    assert!(orphans.look(&[heir(OPS)]).remarks.is_empty());
+    assert!(orphans.look(&[heir(OPS)], &mut |_| {}).remarks.is_empty());
     assert_eq!(dir.files(), ["ab.ring"]);
 }
 

@@ -8,7 +8,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering, fence};
 
 use super::header::Header;
-use super::orphans::Times;
+use super::plan::Times;
 use super::scan::Survey;
 use super::{Memory, Order};
 use crate::resource::Resource;
