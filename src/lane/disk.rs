@@ -1,18 +1,18 @@
 //! What a lane owes on disk: its own spool, and what earlier processes left behind.
 //!
-//! Who must give way when the spool is full is decided here, and counted; what is tried, when, and what happens to the job
-//! is `spill.rs`. A batch that was read back is in memory until it is settled or put back, like any other.
+//! What is tried, when, and what happens to the job is `spill.rs`; who gives way when the spool is full is `own.rs`. A batch
+//! that was read back is in memory until it is settled or put back, like any other.
 
 use std::collections::VecDeque;
-use std::io::{self, ErrorKind};
+use std::io;
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use super::job::Job;
-use crate::batch::Batch;
+use super::own::{Epoch, Own, Trouble, Write, is_full};
 use crate::clock;
 use crate::config::{BacklogOverflow, SpoolSettings, SpoolUse};
 use crate::ledger::Reason;
-use crate::spool::{Note, Place, Refused, Source, Spool, Taken};
+use crate::spool::{Note, Place, Source, Taken};
 
 /// After a refusal nothing is written before this has passed.
 const AGAIN_AFTER: Duration = Duration::from_millis(500);
@@ -30,83 +30,10 @@ impl SourceId {
     }
 }
 
-/// Why nothing is written for a while.
-enum Trouble {
-    /// The share of the spool is used up.
-    Full,
-    Disk(io::Error),
-}
-
-/// What a lane asks of its own spool beside what any source can do.
-pub(crate) trait Write: Source {
-    /// See [`Spool::append`].
-    fn append(&mut self, batch: &Batch<'_>, note: &Note, held: bool, now: Instant) -> Result<Place, Refused>;
-    /// See [`Spool::take_back`].
-    fn take_back(&mut self, place: Place) {
-        self.settle(place);
-    }
-    /// See [`Spool::tick`].
-    fn tick(&mut self, now: Instant) -> Option<io::Error>;
-    /// See [`Spool::close`].
-    fn close(&mut self) -> Option<io::Error>;
-}
-
-impl Write for Spool {
-    fn append(&mut self, batch: &Batch<'_>, note: &Note, held: bool, now: Instant) -> Result<Place, Refused> {
-        Self::append(self, batch, note, held, now)
-    }
-
-    fn take_back(&mut self, place: Place) {
-        Self::take_back(self, place);
-    }
-
-    fn tick(&mut self, now: Instant) -> Option<io::Error> {
-        Self::tick(self, now)
-    }
-
-    fn close(&mut self) -> Option<io::Error> {
-        Self::close(self)
-    }
-}
-
-struct Own {
-    spool: Box<dyn Write>,
-    settings: SpoolSettings,
-    /// Who gives way when it is full.
-    overflow: BacklogOverflow,
-    /// The number behind the newest batch that was written.
-    written: u64,
-    trouble: Option<Trouble>,
-    /// Nothing is written before then.
-    again: Option<Instant>,
-    /// Number and sealing time of the batch that would be read next.
-    front: Option<(u64, Instant)>,
-}
-
-struct Adopted {
+pub(super) struct Adopted {
     id: SourceId,
-    source: Box<dyn Source>,
+    pub(super) source: Box<dyn Source>,
     since: Instant,
-}
-
-/// A point in time by both clocks. What is written carries a date; between it and now runs the clock that nobody sets.
-struct Epoch {
-    at: Instant,
-    nanos: i64,
-}
-
-impl Epoch {
-    fn nanos(&self, at: Instant) -> i64 {
-        let after = at.saturating_duration_since(self.at).as_nanos() as i64;
-        let before = self.at.saturating_duration_since(at).as_nanos() as i64;
-        self.nanos.saturating_add(after).saturating_sub(before)
-    }
-
-    fn instant(&self, nanos: i64) -> Instant {
-        let apart = Duration::from_nanos(nanos.abs_diff(self.nanos));
-        let at = if nanos < self.nanos { self.at.checked_sub(apart) } else { self.at.checked_add(apart) };
-        at.unwrap_or(self.at)
-    }
 }
 
 /// What was lost on disk, and what was found, since this was last asked.
@@ -383,45 +310,4 @@ impl Disk {
         own.trouble = Some(Trouble::Disk(error));
         true
     }
-}
-
-impl Own {
-    fn may_write(&self, now: Instant) -> bool {
-        self.again.is_none_or(|again| now >= again)
-    }
-
-    /// Keeps in mind what would be read next.
-    fn look(&mut self, epoch: &Epoch) {
-        self.front = self.spool.peek().map(|(number, sealed)| (number, epoch.instant(sealed)));
-    }
-
-    /// Appends, and gives up what is oldest on disk where that has to give way.
-    fn append(
-        &mut self,
-        batch: &Batch<'_>,
-        note: &Note,
-        adopted: &mut VecDeque<Adopted>,
-        dropped: &mut [u64; 6],
-        now: Instant,
-    ) -> Result<Place, Trouble> {
-        loop {
-            match self.spool.append(batch, note, true, now) {
-                Ok(place) => return Ok(place),
-                Err(Refused::Disk(error)) => return Err(Trouble::Disk(error)),
-                Err(Refused::Full) => {
-                    if self.overflow == BacklogOverflow::DropNewest {
-                        return Err(Trouble::Full);
-                    }
-                    let oldest = adopted.iter_mut().find_map(|adopted| adopted.source.drop_oldest());
-                    let Some(lost) = oldest.or_else(|| self.spool.drop_oldest()) else { return Err(Trouble::Full) };
-                    dropped.iter_mut().zip(lost).for_each(|(all, more)| *all += more);
-                }
-            }
-        }
-    }
-}
-
-/// Whether it is for want of room.
-fn is_full(error: &io::Error) -> bool {
-    matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge)
 }

@@ -1,78 +1,12 @@
-//! A sealed batch on its way to the store, and the parts into which it falls when something in it is refused.
+//! A sealed batch on its way to the store: which parts of it are owed, and what is known of it.
 
 use std::time::Instant;
 
 use super::disk::SourceId;
-use crate::batch::{Batch, Mode, Places, Stored};
+use super::part::{Part, Step};
+use crate::batch::{Batch, Mode, Stored};
 use crate::frame::Severity;
 use crate::spool::{Place, Taken};
-
-/// Some records of the batch that are sent in one request.
-enum Part {
-    Range(usize, usize),
-    List(Vec<usize>),
-}
-
-impl Part {
-    fn len(&self) -> usize {
-        match self {
-            Self::Range(from, to) => to - from,
-            Self::List(list) => list.len(),
-        }
-    }
-
-    /// Where in the batch the record at this place of the part stands.
-    fn place(&self, at: usize) -> usize {
-        match self {
-            Self::Range(from, _) => from + at,
-            Self::List(list) => list[at],
-        }
-    }
-
-    fn places(&self) -> Places<'_> {
-        match self {
-            Self::Range(from, to) => Places::Range(*from, *to),
-            Self::List(list) => Places::List(list),
-        }
-    }
-
-    /// What comes behind that place of the part.
-    fn behind(self, at: usize) -> Self {
-        match self {
-            Self::Range(from, to) => Self::Range(to.min(from + at + 1), to),
-            Self::List(mut list) => Self::List(list.split_off(list.len().min(at + 1))),
-        }
-    }
-
-    /// The smaller half first: when it is refused two requests follow, when it is not only one.
-    fn halves(self) -> (Self, Self) {
-        match self {
-            Self::Range(from, to) => {
-                let middle = from + (to - from) / 2;
-                (Self::Range(from, middle), Self::Range(middle, to))
-            }
-            Self::List(mut list) => {
-                let second = list.split_off(list.len() / 2);
-                (Self::List(list), Self::List(second))
-            }
-        }
-    }
-}
-
-struct Step {
-    part: Part,
-    /// Half of a part that was refused; the other half lies below it on the stack.
-    is_first_half: bool,
-    /// Certain to hold a record at fault, as the other half was fine: halved without being sent whole.
-    known_bad: bool,
-    mode: Mode,
-}
-
-impl Step {
-    fn new(part: Part, mode: Mode) -> Self {
-        Self { part, is_first_half: false, known_bad: false, mode }
-    }
-}
 
 /// A batch until each of its records is settled.
 pub(super) struct Job {

@@ -6,8 +6,9 @@
 
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
-use super::disk::{Disk, Write};
+use super::disk::Disk;
 use super::job::Job;
+use super::own::Write;
 use super::{Lane, LaneSettings};
 use crate::clock;
 use crate::config::BacklogOverflow;

@@ -5,7 +5,7 @@ mod disk;
 use super::*;
 use crate::backend::{Batch, Facts, Payload, Reply, Verdict};
 use crate::config::BacklogOverflow;
-use crate::frame::Callsite;
+use crate::frame::{Callsite, Frame, RecordId, Severity};
 use crate::health::{DestinationHealth, DestinationState};
 use crate::ledger::Ledger;
 use crate::resource::Resource;

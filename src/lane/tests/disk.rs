@@ -9,7 +9,7 @@ use std::time::SystemTime;
 use super::*;
 use crate::batch::Mode;
 use crate::config::{SpoolSettings, SpoolUse};
-use crate::lane::disk::Write;
+use crate::lane::own::Write;
 use crate::spool::{Note, Place, Refused, Source, Taken};
 
 const KIB: usize = 1024;
