@@ -33,7 +33,7 @@ mod armed {
 
     /// The thread that comes by that point for the `nth` time (from 1) calls `then`, which is to end the process.
     ///
-    /// Once in a process; what comes later is passed over. Points are in the source, [`crate::crash`].
+    /// Once in a process; what comes later is passed over. Which points there are stands in the source, at `crash::at`.
     pub fn arm_crash(point: &str, nth: u64, then: fn()) {
         let _ = ARMED.set(Armed { point: point.to_owned(), left: AtomicU64::new(nth), then });
     }
