@@ -13,29 +13,32 @@
 //!
 //! Last numbers:
 //! <!-- emit -->
-//! 2026-11-24, a quiet virtual machine with 2 cores of an AMD EPYC, Linux 6.18, rustc 1.95; `ROUNDS=1000 cargo bench --bench emit`, load 1.7:
+//! 2026-11-24, a virtual machine with 2 cores of an AMD EPYC, Linux 6.18, rustc 1.95; `ROUNDS=300 cargo bench --all-features --bench emit`, load 1.5:
 //!
 //! ```text
 //!                                             p50    p99    p999    mean   allocs  of the floor
-//! floor: a layer that does nothing             10     80     171     8.9     0.00    0.03
-//! floor: formatting as text                   291    621     832   288.8     0.00    1.00
-//! message and four fields                     130    341     621   126.6     0.00    0.44
-//! … in a span of two fields                   220    471     831   217.5     0.00    0.75
-//! … in five nested spans, six fields          571   1252    2994   450.5     1.00    1.56
-//! … and 400 bytes more: a boxed frame         270    891    1493   210.5     1.00    0.41
-//! floor: formatting the same as text          511   1111    3065   509.9     0.00    1.00
-//! disabled: DEBUG, filter INFO                  1    110     180     2.4     0.00    0.01
-//! full queue: dropped and counted             130    290     421   117.9     0.00    0.41
-//! 2 threads                                   141    441     802   182.4     0.00    0.63
-//! 4 threads                                   160    441     761   188.6     0.00    0.65
-//! floor: formatting as text, 4 threads        471  29073  213518   674.7     0.00    2.34
-//! floor: `log`, formatting as text            121    301     431   112.5     0.00    1.00
-//! `log`, a message with one argument          151    371     661   149.9     0.00    1.33
-//! floor: `log`, four key-values as text       271    561     781   264.9     0.00    1.00
-//! `log`, a message and four key-values        211    461     761   209.1     0.00    0.79
+//! floor: a layer that does nothing             10    150     210     9.2     0.00    0.03
+//! floor: formatting as text                   300    580     862   287.1     0.00    1.00
+//! message and four fields                     140    301     461   135.7     0.00    0.47
+//! … in a span of two fields                   230    431     591   224.5     0.00    0.78
+//! … in five nested spans, six fields          471    991    1352   466.1     1.00    1.62
+//! … and 400 bytes more: a boxed frame         231    721    1222   222.0     1.00    0.43
+//! floor: formatting the same as text          511   1032    3265   511.2     0.00    1.00
+//! the ring: message and four fields           140    310     470   136.2     0.00    0.47
+//! the ring: … and 400 bytes more              201    441     691   201.5     1.00    0.39
+//! the ring: 4 threads                         190    581     811   191.8     0.00    0.67
+//! disabled: DEBUG, filter INFO                  0     61     171     2.6     0.00    0.01
+//! full queue: dropped and counted             121    280     360   117.8     0.00    0.41
+//! 2 threads                                   150    591    1011   186.2     0.00    0.65
+//! 4 threads                                   151    621    1032   191.5     0.00    0.67
+//! floor: formatting as text, 4 threads        291  23109  203593   493.0     0.00    1.72
+//! floor: `log`, formatting as text            121    291     401   112.5     0.00    1.00
+//! `log`, a message with one argument          150    351     550   145.9     0.00    1.30
+//! floor: `log`, four key-values as text       271    530     721   266.9     0.00    1.00
+//! `log`, a message and four key-values        220    421     641   216.8     0.00    0.81
 //! ```
 //!
-//! `benches/instructions.sh`: nothing 126, text floor 4,333, message and four fields 1,340 (aim 1,000), in a span of two
+//! `benches/instructions.sh`: nothing 126, text floor 4,333, message and four fields 1,405 (aim 1,000), by the ring 1,539, in a span of two
 //! fields 2,018, in five spans 4,001, boxed 2,157, disabled 18, full queue 1,281, `log` 1,490, `log` with key-values 2,139.
 //! <!-- /emit -->
 
