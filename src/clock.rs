@@ -1,6 +1,6 @@
 //! What time it is, by the clock that nobody sets and by the one that somebody may. A simulation stands in for both.
 
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 #[inline]
 pub(crate) fn now() -> Instant {
@@ -19,6 +19,17 @@ pub(crate) fn date() -> SystemTime {
         return date;
     }
     SystemTime::now()
+}
+
+/// Nanoseconds since 1970 so long ago by the system's clock; 0 before that.
+pub(crate) fn nanos_ago(age: Duration) -> i64 {
+    let since_1970 = date().duration_since(UNIX_EPOCH).unwrap_or_default();
+    since_1970.saturating_sub(age).as_nanos().min(i64::MAX as u128) as i64
+}
+
+/// Nanoseconds since 1970 by the system's clock; 0 before that.
+pub(crate) fn nanos() -> i64 {
+    nanos_ago(Duration::ZERO)
 }
 
 /// The clocks of one thread, as a test sets them.

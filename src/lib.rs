@@ -117,6 +117,7 @@ mod error;
 mod exit;
 mod file;
 mod flush;
+mod fnv;
 mod frame;
 mod handle;
 mod health;

@@ -1,5 +1,7 @@
 //! How large a record may be, and what stands where it was cut.
 
+use crate::fnv::fnv;
+
 /// The message and each value: 256 KiB, the mark included. It is also the line limit of Loki
 /// (`max_line_size`) and of VictoriaLogs (`-insert.maxLineSizeBytes`).
 pub(crate) const VALUE_MAX: usize = 256 * 1024;
@@ -38,9 +40,7 @@ impl CharBoundary for str {
 
 /// A key of at most `most` bytes: cut ones end with a checksum, so that two of them stay different.
 pub(crate) fn cut_key(key: &str, most: usize, buffer: &mut String) {
-    let sum = key
-        .bytes()
-        .fold(0xcbf2_9ce4_8422_2325_u64, |sum, byte| (sum ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3));
+    let sum = fnv(key.bytes());
     buffer.clear();
     buffer.push_str(&key[..key.floor_char_boundary_at(most.saturating_sub(3 + 8))]);
     buffer.push('…');

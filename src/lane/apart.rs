@@ -10,7 +10,7 @@ use super::{Lane, LaneParts, Outcome};
 use crate::backend::{Ndjson, Reply};
 use crate::batch::Origin;
 use crate::capture::Record;
-use crate::config::{BacklogOverflow, Compression, LaneSettings};
+use crate::config::LaneSettings;
 use crate::frame::Severity;
 use crate::ledger::Reason;
 use crate::numbers::Numbers;
@@ -22,19 +22,9 @@ use crate::wire::{Client, Failure, FailureKind, Options};
 const STEP: Duration = Duration::from_millis(10);
 const STEPS: u32 = 60_000;
 
-const SETTINGS: LaneSettings = LaneSettings {
-    backlog_bytes: 1 << 20,
-    backlog_overflow: BacklogOverflow::DropOldest,
-    batch_bytes: 64 << 10,
-    in_flight: 4,
-    linger: Duration::from_millis(200),
-    timeout: Duration::from_secs(10),
-    retry_for: Duration::from_secs(24 * 60 * 60),
-    compression: Compression::None,
-    spool: None,
-    fallback: None,
-    quarantine: None,
-};
+fn settings() -> LaneSettings {
+    LaneSettings { backlog_bytes: 1 << 20, batch_bytes: 64 << 10, ..LaneSettings::default() }
+}
 
 fn lane(index: usize) -> Lane {
     const URL: &str = "http://127.0.0.1:9/";
@@ -45,7 +35,7 @@ fn lane(index: usize) -> Lane {
         client: Client::new(Options { url: URL.into(), ..Options::default() }).unwrap(),
         schedule: None,
         origin: Arc::new(Origin { incarnation: 1, resource: Resource::new("checkout") }),
-        settings: SETTINGS,
+        settings: settings(),
         voice: Arc::new(Voice::new(Some(Arc::new(|_: &str| {})))),
     })
 }
@@ -66,7 +56,7 @@ fn waits(mut neighbour: Option<&mut Lane>) -> Vec<Duration> {
             // Its store never answers, so that each attempt lasts until its limit.
             for number in dead.flights.jobs().map(|job| job.number) {
                 if hanging.iter().all(|(known, _)| *known != number) {
-                    hanging.push((number, now + SETTINGS.timeout));
+                    hanging.push((number, now + settings().timeout));
                 }
             }
             for (number, _) in hanging.extract_if(.., |(_, over)| now >= *over) {
@@ -94,7 +84,7 @@ fn ten_minutes_of_a_dead_store_change_nothing_for_its_neighbour() {
     let mut dead = lane(0);
     let (alone, beside) = (waits(None), waits(Some(&mut dead)));
     assert_eq!(alone, beside);
-    assert!(beside.iter().max().is_some_and(|most| *most <= SETTINGS.linger + STEP), "{:?}", beside.iter().max());
+    assert!(beside.iter().max().is_some_and(|most| *most <= settings().linger + STEP), "{:?}", beside.iter().max());
     // The dead one is full, and within its bounds.
     let (owed, lost) = (dead.owed(), dead.counts.dropped.of(Reason::BacklogFull));
     assert_eq!((dead.counts.delivered, owed + lost), (0, u64::from(STEPS)));
@@ -102,5 +92,5 @@ fn ten_minutes_of_a_dead_store_change_nothing_for_its_neighbour() {
     let held = dead.flights.held_bytes()
         + dead.backlog.waiting_bytes()
         + dead.batcher.open().map_or(0, |open| open.held_bytes());
-    assert!(held <= SETTINGS.backlog_bytes, "{held} bytes");
+    assert!(held <= settings().backlog_bytes, "{held} bytes");
 }

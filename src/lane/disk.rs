@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::time::{Duration, Instant, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use super::job::Job;
 use super::own::{Epoch, Own, Trouble, Write, is_full};
@@ -60,12 +60,11 @@ const READ: u64 = 1 << 63;
 
 impl Disk {
     pub(super) fn new() -> Self {
-        let nanos = clock::date().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos() as i64;
         Self {
             own: None,
             adopted: VecDeque::new(),
             waiting: VecDeque::new(),
-            epoch: Epoch { at: clock::now(), nanos },
+            epoch: Epoch { at: clock::now(), nanos: clock::nanos() },
             next: 1,
             dropped: [0; 6],
             left: 0,

@@ -7,11 +7,12 @@
 //!
 //! Nothing here waits for who reads the stream, but for a moment at the end.
 
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use super::Lane;
 use super::job::Job;
 use crate::batch::{Batch, Places, Stored};
+use crate::clock;
 use crate::frame::{Callsite, Frame, RecordId, RecordRef, Severity};
 use crate::tee::{FallbackTee, Stream, TeeTo};
 
@@ -144,9 +145,7 @@ impl Lane {
     /// A line of our own among the records.
     fn mark(&self, fallback: &mut Fallback, severity: Severity, text: &str) {
         let callsite = Callsite::Inline { target: "logchute", module: None, file: None, line: None };
-        let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let nanos = i64::try_from(since_1970.as_nanos()).unwrap_or(i64::MAX);
-        let name = &self.parts.name;
+        let (nanos, name) = (clock::nanos(), &self.parts.name);
         let frame = Frame::of(callsite, severity, nanos, |writer| {
             writer.fields.message(format_args!("{name} {text}"));
             writer.own();

@@ -39,7 +39,7 @@ mod turns;
 
 use std::panic::resume_unwind;
 use std::sync::Arc;
-use std::time::{Duration, Instant, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use crate::backend::Backend;
 use crate::batch::{Batcher, Limits, Origin, Stored};
@@ -243,9 +243,7 @@ impl Lane {
     /// Drops what the store would lose without a word, because it is too old.
     fn drop_older(&mut self, job: &mut Job) {
         let Some(oldest) = self.oldest else { return };
-        let since_1970 = clock::date().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let limit = since_1970.saturating_sub(oldest).as_nanos().min(i64::MAX as u128) as i64;
-        for severity in job.drop_older(limit) {
+        for severity in job.drop_older(clock::nanos_ago(oldest)) {
             self.counts.dropped.add(Reason::TooOld, severity, 1);
         }
     }

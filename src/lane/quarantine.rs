@@ -12,11 +12,12 @@ use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::Instant;
 
 use super::Lane;
 use super::job::Job;
 use crate::backend::{json, ndjson_object};
+use crate::clock;
 use crate::contain::contained;
 use crate::frame::RecordRef;
 use crate::voice::Topic;
@@ -143,10 +144,9 @@ impl Lane {
 }
 
 fn line(destination: &str, reason: &str, record: &RecordRef<'_>, resource: &crate::resource::Resource) -> Vec<u8> {
-    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let mut line = Vec::with_capacity(512);
     json::object(&mut line, |object| {
-        object.rfc3339("rejected", i64::try_from(since_1970.as_nanos()).unwrap_or(i64::MAX));
+        object.rfc3339("rejected", clock::nanos());
         object.str("destination", destination);
         object.str("reason", reason);
     });

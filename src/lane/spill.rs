@@ -4,7 +4,7 @@
 //! memory; or each one when it is sealed. At the end, and when the ring needs its room: all that is owed. What
 //! cannot be written stays in memory, as if there were no disk, until it can.
 
-use std::time::{Duration, Instant, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use super::disk::Disk;
 use super::job::Job;
@@ -308,8 +308,6 @@ impl Lane {
         let Some(after) = self.replays_after else { return false };
         // Of what an earlier process left, newer records are at the store by the time it comes there: ours.
         let after = if job.is_adopted() { after.min(self.reorder_within / 2) } else { after };
-        let since_1970 = clock::date().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let limit = since_1970.saturating_sub(after).as_nanos().min(i64::MAX as u128) as i64;
-        !job.may_be_there && job.stored().len() > 0 && job.stored().nanos(0) < limit
+        !job.may_be_there && job.stored().len() > 0 && job.stored().nanos(0) < clock::nanos_ago(after)
     }
 }

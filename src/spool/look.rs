@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
 use std::io;
 use std::sync::Arc;
-use std::time::{Duration, Instant, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use super::adopt::{Orphan, newer};
 use super::format::sum;
@@ -293,7 +293,7 @@ impl Looking {
 
 /// Removes what somebody began and did not complete.
 fn remove_old(share: &Share, name: &str) {
-    let now = clock::date().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos() as i64);
+    let now = clock::nanos();
     if let Ok((changed, _)) = share.dir.look_at(name)
         && now.saturating_sub(changed) > NEW_FOR.as_nanos() as i64
     {

@@ -41,6 +41,7 @@ mod walk;
 use std::time::Instant;
 
 use crate::batch::{Mode, Stored};
+use crate::fnv::fnv;
 use crate::voice::mask_url;
 pub(crate) use directory::Directory;
 #[cfg(unix)]
@@ -153,11 +154,7 @@ impl LaneId {
         let url = mask_url(url);
         let bare = url.replacen("***@", "", 1);
         let parts = [backend, &bare, tenant.unwrap_or_default()];
-        // The same in every version: it is part of the names of files.
-        let fingerprint = parts
-            .iter()
-            .flat_map(|part| part.bytes().chain([0]))
-            .fold(0xcbf2_9ce4_8422_2325, |sum, byte| (sum ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3_u64));
+        let fingerprint = fnv(parts.iter().flat_map(|part| part.bytes().chain([0])));
         Self { fingerprint, label: format!("{backend} at {url}") }
     }
 }

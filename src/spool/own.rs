@@ -3,7 +3,7 @@
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use super::format::{BATCH_HEAD, BatchHead, Counts, Head, PAYLOAD_MAX};
 use super::name::SegmentName;
@@ -136,7 +136,7 @@ impl Spool {
 
     /// The head of a new segment, and its length.
     fn head(&self, origin: &Arc<Origin>) -> (Head, u64) {
-        let created = clock::date().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos() as i64);
+        let created = clock::nanos();
         let head = Head {
             salt: Numbers::random_incarnation() as u64,
             created,

@@ -157,14 +157,16 @@ impl Disks {
     pub(crate) fn write_state(&mut self, lanes: &[Lane], now: Instant) {
         for disk in &mut self.all {
             let Some(directory) = &mut disk.directory else { continue };
-            let state = |share: &Share| {
-                let (waiting, in_flight) = lanes[share.lane].at_risk();
-                LaneState { fingerprint: share.id.fingerprint, label: share.id.label.clone(), waiting, in_flight }
-            };
-            let is_less = |(is, was): (&Share, &LaneState)| lanes[is.lane].at_risk().0 < was.waiting;
+            // It walks all that is owed, so once a round.
+            let at_risk: Vec<_> = disk.shares.iter().map(|share| lanes[share.lane].at_risk()).collect();
+            let is_less = |(is, was): (&(u64, u64), &LaneState)| is.0 < was.waiting;
             let is_due = disk.state_at.is_none_or(|at| now >= at + STATE_EVERY);
-            if is_due || disk.shares.iter().zip(&disk.state).any(is_less) {
-                let states: Vec<_> = disk.shares.iter().map(state).collect();
+            if is_due || at_risk.iter().zip(&disk.state).any(is_less) {
+                let state = |(share, (waiting, in_flight)): (&Share, _)| {
+                    let LaneId { fingerprint, label } = share.id.clone();
+                    LaneState { fingerprint, label, waiting, in_flight }
+                };
+                let states: Vec<_> = disk.shares.iter().zip(at_risk).map(state).collect();
                 if states != disk.state && directory.write_state(&states).is_ok() {
                     (disk.state, disk.state_at) = (states, Some(now));
                 }

@@ -11,6 +11,7 @@
 //!
 //! Words are as the machine has them, since it is the same machine that reads them: a ring lies in memory.
 
+use crate::fnv::fnv;
 use crate::resource::Resource;
 
 use super::order::{LANES_MAX, place};
@@ -157,7 +158,7 @@ impl Header {
 
 fn checked(words: &[u64], resource: &[u8]) -> u64 {
     let bytes = words.iter().flat_map(|word| word.to_ne_bytes()).chain(resource.iter().copied());
-    bytes.fold(0xcbf2_9ce4_8422_2325, |sum, byte| (sum ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3))
+    fnv(bytes)
 }
 
 fn encode(resource: &Resource) -> Vec<u8> {
